@@ -1,0 +1,319 @@
+/* The consumer's life and its flow of records. */
+#include "base/io/kafka_impl.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+
+#define DRAIN_MAX	     512
+#define DRAIN_NS	     5000000 /* then other handles of the loop get their turn */
+#define PAUSE_DEEP_AFTER_MS  1000
+#define CLOSE_LIMIT_MS	     3000
+#define QUEUED_KBYTES_DEFAULT 16384
+
+static const struct kafka_option consumer_options[] = {
+	{"enable.auto.commit", "false"},
+	{"enable.auto.offset.store", "false"},
+	/* "latest" would jump over what was lost, with nothing but a log line. */
+	{"auto.offset.reset", "error"},
+	{"enable.partition.eof", "true"},
+	{"allow.auto.create.topics", "false"},
+	{"partition.assignment.strategy", "range"},
+	{"session.timeout.ms", "10000"},
+	{"heartbeat.interval.ms", "1000"},
+	{"max.poll.interval.ms", "60000"},
+	{"fetch.wait.max.ms", "50"},
+	{"fetch.error.backoff.ms", "50"},
+	{"fetch.max.bytes", "16777216"},
+	{"queued.min.messages", "20000"},
+	{NULL, NULL},
+};
+
+static void on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque)
+{
+	struct tg_consumer *c = opaque;
+
+	if (err == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
+		c->connected = false;
+	tg_log(TG_WARN, "kafka consumer", TG_F("client", TG_S(rd_kafka_name(rk))),
+		TG_F("error", TG_S(rd_kafka_err2name((rd_kafka_resp_err_t)err))),
+		TG_F("reason", TG_S(reason)));
+}
+
+void kafka_record_gone(struct tg_consumer *owner)
+{
+	assert(owner->records > 0);
+	owner->records--;
+}
+
+static void deliver(struct tg_consumer *c, rd_kafka_message_t *m)
+{
+	struct tg_partition *p = consumer_part(c, rd_kafka_topic_name(m->rkt), m->partition);
+	struct kafka_record *rec;
+
+	/* Of an assignment that is gone, or from before a seek. */
+	if (!p || !c->assigned || m->offset < p->offset) {
+		rd_kafka_message_destroy(m);
+		return;
+	}
+	rec = kafka_record_new(c, m);
+	if (!rec) {
+		/* Not counted as read: it comes again. */
+		tg_log(TG_ERROR, "kafka record put back: out of memory");
+		tg_consumer_seek(c, p->topic, p->partition, m->offset);
+		rd_kafka_message_destroy(m);
+		return;
+	}
+	c->records++;
+	p->offset = m->offset + 1;
+	if (c->paused)
+		tg_list_push(&c->held, &rec->link);
+	else
+		c->ops.on_record(c->ctx, &rec->pub);
+}
+
+static void take_event(struct tg_consumer *c, const rd_kafka_message_t *m)
+{
+	const char *topic = m->rkt ? rd_kafka_topic_name(m->rkt) : "";
+	bool ours = m->rkt && c->assigned && consumer_part(c, topic, m->partition);
+
+	switch (m->err) {
+	case RD_KAFKA_RESP_ERR__PARTITION_EOF:
+		c->connected = true;
+		if (ours)
+			c->ops.on_end(c->ctx, topic, m->partition, m->offset);
+		return;
+	case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
+	case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
+		if (ours) {
+			const struct tg_partition *p = consumer_part(c, topic, m->partition);
+
+			consumer_stick(c, p);
+			c->ops.on_out_of_range(c->ctx, topic, m->partition, p->offset);
+		}
+		return;
+	default:
+		tg_log(TG_WARN, "kafka consumer",
+			TG_F("client", TG_S(rd_kafka_name(c->rk))), TG_F("topic", TG_S(topic)),
+			TG_F("error", TG_S(rd_kafka_err2name(m->err))),
+			TG_F("reason", TG_S(rd_kafka_message_errstr(m))));
+	}
+}
+
+static void take(struct tg_consumer *c, rd_kafka_message_t *m)
+{
+	if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+		c->connected = true;
+		deliver(c, m);
+		return;
+	}
+	take_event(c, m);
+	rd_kafka_message_destroy(m);
+}
+
+static bool resting(const struct tg_consumer *c)
+{
+	return c->phase != CONSUMER_OPEN || (c->paused && !c->paused_deep);
+}
+
+static void deliver_held(struct tg_consumer *c)
+{
+	while (!c->paused && c->phase == CONSUMER_OPEN && !tg_list_empty(&c->held)) {
+		struct tg_list *it = c->held.next;
+
+		tg_list_remove(it);
+		c->ops.on_record(c->ctx, &tg_container_of(it, struct kafka_record, link)->pub);
+	}
+}
+
+static bool drain(struct tg_consumer *c)
+{
+	uint64_t until = uv_hrtime() + DRAIN_NS;
+
+	deliver_held(c);
+	for (int n = 0; n < DRAIN_MAX && !resting(c); n++) {
+		rd_kafka_message_t *m;
+
+		if (c->reassign)
+			consumer_reassign(c);
+		m = rd_kafka_consumer_poll(c->rk, /* timeout_ms= */ 0);
+		if (!m)
+			return false;
+		take(c, m);
+		if (n % 16 == 15 && uv_hrtime() > until)
+			break;
+	}
+	/* librdkafka announces only the step from empty to not empty: the rest we announce ourselves. */
+	return !resting(c);
+}
+
+static bool close_step(struct tg_consumer *c);
+
+static bool consumer_serve(struct kafka_wake *wake)
+{
+	struct tg_consumer *c = tg_container_of(wake, struct tg_consumer, wake);
+
+	if (c->phase != CONSUMER_OPEN)
+		return close_step(c);
+	consumer_probe(c);
+	if (c->paused && !c->paused_deep && uv_now(c->loop) - c->paused_at_ms >= PAUSE_DEEP_AFTER_MS)
+		consumer_pause_deep(c);
+	return !resting(c) && drain(c);
+}
+
+static void consumer_free(struct tg_consumer *c)
+{
+	if (c->topics)
+		rd_kafka_topic_partition_list_destroy(c->topics);
+	free(c->parts);
+	free(c->stuck);
+	free(c);
+}
+
+static void on_wake_closed(struct kafka_wake *wake)
+{
+	struct tg_consumer *c = tg_container_of(wake, struct tg_consumer, wake);
+
+	if (c->ops.on_closed && c->phase != CONSUMER_OPEN)
+		c->ops.on_closed(c->ctx);
+	if (c->records == 0)
+		consumer_free(c); /* else its records still point at it: better leaked than used after free */
+}
+
+static void destroy_work(uv_work_t *work)
+{
+	struct tg_consumer *c = tg_container_of(work, struct tg_consumer, destroy);
+
+	rd_kafka_queue_destroy(c->queue);
+	rd_kafka_queue_destroy(c->close_queue);
+	rd_kafka_destroy_flags(c->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+}
+
+static void on_destroyed(uv_work_t *work, int status)
+{
+	(void)status;
+	kafka_wake_close(&tg_container_of(work, struct tg_consumer, destroy)->wake, on_wake_closed);
+}
+
+/* Records still on their way to us lie in this queue too, so it is read as events: the callbacks' interface aborts on
+ * what is no callback's. */
+static void serve_leaving(struct tg_consumer *c)
+{
+	rd_kafka_event_t *event;
+
+	while ((event = rd_kafka_queue_poll(c->close_queue, /* timeout_ms= */ 0))) {
+		if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_REBALANCE)
+			rd_kafka_assign(c->rk, NULL);
+		rd_kafka_event_destroy(event);
+	}
+}
+
+/* Leaving the group waits for nobody but the group; destroying waits for questions under way and for records that
+ * the role has not given back. */
+static bool close_step(struct tg_consumer *c)
+{
+	uint64_t now_ms = uv_now(c->loop);
+
+	if (c->phase == CONSUMER_CLOSE_ASKED) {
+		c->phase = CONSUMER_LEAVING;
+		c->close_until_ms = now_ms + CLOSE_LIMIT_MS;
+		rd_kafka_error_destroy(rd_kafka_consumer_close_queue(c->rk, c->close_queue));
+	}
+	if (c->phase != CONSUMER_LEAVING)
+		return false;
+	serve_leaving(c);
+	if (!rd_kafka_consumer_closed(c->rk) && now_ms < c->close_until_ms)
+		return false;
+	if (c->asks > 0 || (c->records > 0 && now_ms < c->close_until_ms))
+		return false;
+	c->phase = CONSUMER_DESTROYING;
+	if (c->records > 0) {
+		tg_log(TG_ERROR, "kafka records outlive their consumer", TG_F("records", TG_I(c->records)));
+		kafka_wake_close(&c->wake, on_wake_closed);
+	} else if (uv_queue_work(c->loop, &c->destroy, destroy_work, on_destroyed)) {
+		destroy_work(&c->destroy);
+		on_destroyed(&c->destroy, 0);
+	}
+	return false;
+}
+
+static int consumer_client(struct tg_consumer *c, const struct tg_consumer_conf *conf)
+{
+	rd_kafka_conf_t *options = kafka_conf(conf->brokers, conf->client_id, consumer_options);
+	char why[KAFKA_WHY_MAX], kbytes[16];
+
+	if (!options)
+		return -TG_ENOMEM;
+	snprintf(kbytes, sizeof(kbytes), "%d",
+		conf->queued_kbytes > 0 ? conf->queued_kbytes : QUEUED_KBYTES_DEFAULT);
+	kafka_conf_option(options, "queued.max.messages.kbytes", kbytes);
+	kafka_conf_option(options, "group.id", conf->group);
+	rd_kafka_conf_set_opaque(options, c);
+	rd_kafka_conf_set_error_cb(options, on_error);
+	rd_kafka_conf_set_rebalance_cb(options, consumer_on_rebalance);
+	c->rk = rd_kafka_new(RD_KAFKA_CONSUMER, options, why, sizeof(why));
+	if (!c->rk) {
+		rd_kafka_conf_destroy(options);
+		tg_log(TG_ERROR, "kafka consumer not made", TG_F("why", TG_S(why)));
+		return -TG_EKAFKA;
+	}
+	rd_kafka_set_log_queue(c->rk, NULL);
+	rd_kafka_poll_set_consumer(c->rk);
+	c->queue = rd_kafka_queue_get_consumer(c->rk);
+	c->close_queue = rd_kafka_queue_new(c->rk);
+	return 0;
+}
+
+int tg_consumer_open(uv_loop_t *loop, const struct tg_consumer_conf *conf, const struct tg_consumer_ops *ops,
+	void *ctx, struct tg_consumer **ret)
+{
+	struct tg_consumer *c = calloc(1, sizeof(*c));
+	int rc;
+
+	if (!c)
+		return -TG_ENOMEM;
+	c->loop = loop;
+	c->ops = *ops;
+	c->ctx = ctx;
+	tg_list_init(&c->held);
+	c->topics = rd_kafka_topic_partition_list_new((int)conf->topics_count);
+	for (size_t i = 0; i < conf->topics_count; i++)
+		rd_kafka_topic_partition_list_add(c->topics, conf->topics[i], RD_KAFKA_PARTITION_UA);
+	rc = consumer_client(c, conf);
+	if (rc) {
+		consumer_free(c);
+		return rc;
+	}
+	rc = kafka_wake_open(&c->wake, loop, consumer_serve);
+	if (!rc) {
+		kafka_wake_on(&c->wake, c->queue);
+		kafka_wake_on(&c->wake, c->close_queue);
+		rc = kafka_code(rd_kafka_subscribe(c->rk, c->topics));
+	}
+	if (rc) {
+		destroy_work(&c->destroy);
+		if (c->wake.handles)
+			kafka_wake_close(&c->wake, on_wake_closed);
+		else
+			consumer_free(c);
+		return rc;
+	}
+	*ret = c;
+	return 0;
+}
+
+bool tg_consumer_connected(const struct tg_consumer *c)
+{
+	return c->connected;
+}
+
+void tg_consumer_close(struct tg_consumer *c)
+{
+	assert(c->phase == CONSUMER_OPEN);
+	c->phase = CONSUMER_CLOSE_ASKED;
+	consumer_drop_held(c);
+	kafka_wake_now(&c->wake);
+}
