@@ -1,0 +1,1 @@
+SELECT halo_m FROM tongguan.city
