@@ -1,0 +1,75 @@
+#include "ingest/dedupe.h"
+
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/map.h"
+
+#define UIDS_MAX  131072
+#define NAMES_MAX 65536 /* a power of two: slot = hash modulo */
+
+struct tg_dedupe {
+	struct tg_idset *uids;
+	uint8_t key[crypto_shorthash_KEYBYTES];
+	uint64_t names[NAMES_MAX]; /* of (source, event id): the last one that fell on the slot */
+};
+
+int tg_dedupe_new(struct tg_dedupe **ret)
+{
+	struct tg_dedupe *d = calloc(1, sizeof(*d));
+	int rc;
+
+	if (!d)
+		return -TG_ENOMEM;
+	rc = tg_idset_new(UIDS_MAX, &d->uids);
+	if (rc) {
+		free(d);
+		return rc;
+	}
+	crypto_shorthash_keygen(d->key);
+	*ret = d;
+	return 0;
+}
+
+void tg_dedupe_free(struct tg_dedupe *d)
+{
+	if (!d)
+		return;
+	tg_idset_free(d->uids);
+	free(d);
+}
+
+void tg_dedupe_forget(struct tg_dedupe *d)
+{
+	tg_idset_clear(d->uids);
+	memset(d->names, 0, sizeof(d->names));
+}
+
+static uint64_t name_hash(const struct tg_dedupe *d, const tg_event_pb *ev)
+{
+	uint8_t text[2 * TG_EVENT_ID_MAX + 1], hash[crypto_shorthash_BYTES];
+	size_t source = strlen(ev->source_id), id = strlen(ev->event_id);
+	uint64_t h;
+
+	memcpy(text, ev->source_id, source);
+	text[source] = 0;
+	memcpy(text + source + 1, ev->event_id, id);
+	crypto_shorthash(hash, text, source + 1 + id, d->key);
+	memcpy(&h, hash, sizeof(h));
+	return h ? h : 1;
+}
+
+bool tg_dedupe_add(struct tg_dedupe *d, const tg_event_pb *ev, const uint8_t uid[16], bool *ret_reused)
+{
+	uint64_t name, *slot;
+
+	*ret_reused = false;
+	if (!tg_idset_add(d->uids, uid))
+		return false;
+	name = name_hash(d, ev);
+	slot = &d->names[name % NAMES_MAX];
+	*ret_reused = *slot == name;
+	*slot = name;
+	return true;
+}

@@ -1,0 +1,493 @@
+#include "ingest/sink.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/io/service.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "ingest/metrics.h"
+
+#define STAGED_AFTER_VIOLATION 8 /* where one resend is, more follow */
+#define RETRY_MIN_MS	       20
+#define RETRY_MAX_MS	       5000
+#define MONTHS_KNOWN_MAX       4800 /* to the year 2370 */
+#define MOVE_PARAMS	       6
+
+enum step { IDLE, MONTH, BEGIN, MOVE, DEAD, STAGE, COPY, MERGE, COMMIT, ROLLBACK, RESTING };
+
+struct tg_sink {
+	uv_loop_t *loop;
+	struct tg_pg *pg;
+	struct tg_sink_ops ops;
+	void *ctx;
+
+	enum step step;
+	const struct tg_batch *batch; /* NULL: offsets only */
+	size_t moves_count;
+	struct tg_buf move_params[MOVE_PARAMS];
+	struct tg_buf dead_params[TG_DEAD_PARAMS];
+	size_t month_at;
+	tg_sink_cb cb;
+	void *cb_ctx;
+	bool abort;
+	int after_rollback; /* 0: try again; else the answer */
+	bool staged;	    /* this transaction goes through the staging table */
+	int staged_left;
+	int64_t step_mono_us;
+
+	uv_timer_t retry;
+	uint64_t retry_ms;
+	char trouble[128];
+	uint8_t months_known[MONTHS_KNOWN_MAX / 8];
+	void (*closed)(void *ctx);
+	void *closed_ctx;
+};
+
+static const char copy_sql[] = "COPY tongguan.event (" TG_ROW_COLUMNS ") FROM STDIN (FORMAT binary)";
+static const char stage_sql[] = "CREATE TEMP TABLE IF NOT EXISTS event_stage (LIKE tongguan.event) ON COMMIT DELETE ROWS";
+static const char stage_copy_sql[] =
+	"COPY pg_temp.event_stage (" TG_ROW_COLUMNS ") FROM STDIN (FORMAT binary)";
+/* In one order, so that two that store the same resends wait for each other instead of locking crosswise. */
+static const char merge_sql[] = "INSERT INTO tongguan.event (" TG_ROW_COLUMNS ") SELECT " TG_ROW_COLUMNS
+				" FROM pg_temp.event_stage ORDER BY uid ON CONFLICT DO NOTHING";
+static const char move_sql[] = "SELECT tongguan.offsets_move($1, $2, $3, $4, $5, $6)";
+static const char month_sql[] = "SELECT tongguan.event_partition_ensure($1)";
+
+static void next_step(struct tg_sink *sink);
+
+static bool in_transaction(enum step step)
+{
+	return step >= MOVE && step <= COMMIT;
+}
+
+static void finish(struct tg_sink *sink, int rc)
+{
+	tg_sink_cb cb = sink->cb;
+
+	sink->step = IDLE;
+	sink->batch = NULL;
+	sink->abort = false;
+	if (!rc) {
+		sink->trouble[0] = 0;
+		sink->retry_ms = RETRY_MIN_MS;
+	}
+	cb(sink->cb_ctx, rc);
+}
+
+static void send_query(struct tg_sink *sink, const char *sql, struct tg_buf *params, int n, tg_pg_cb cb)
+{
+	const char *texts[TG_PG_PARAMS_MAX];
+
+	for (int i = 0; i < n; i++)
+		texts[i] = params[i].data;
+	if (tg_pg_query(sink->pg, sql, texts, n, cb, sink))
+		cb(sink, -TG_ECLOSED, NULL);
+}
+
+static void send_exec(struct tg_sink *sink, const char *sql, tg_pg_cb cb)
+{
+	if (tg_pg_exec(sink->pg, sql, cb, sink))
+		cb(sink, -TG_ECLOSED, NULL);
+}
+
+static void on_rollback(void *ctx, int rc, const PGresult *res)
+{
+	struct tg_sink *sink = ctx;
+
+	(void)res;
+	if (rc == -TG_ECLOSED) {
+		finish(sink, rc);
+	} else if (sink->after_rollback) {
+		finish(sink, sink->after_rollback);
+	} else {
+		tg_metric_add(&tg_ingest_metrics[TG_M_RETRIED], 1);
+		sink->step = BEGIN;
+		next_step(sink);
+	}
+}
+
+/* Ends the transaction as nothing; then answers `then`, or tries again when that is 0. */
+static void roll_back(struct tg_sink *sink, int then)
+{
+	sink->step = ROLLBACK;
+	sink->after_rollback = then;
+	if (tg_pg_exec(sink->pg, "ROLLBACK", on_rollback, sink))
+		on_rollback(sink, -TG_ECLOSED, NULL);
+}
+
+static void on_retry(uv_timer_t *timer)
+{
+	struct tg_sink *sink = tg_container_of(timer, struct tg_sink, retry);
+
+	roll_back(sink, sink->abort ? -TG_EFENCED : 0);
+}
+
+/* The server refused: what, is said once a pause; after the pause all of it is tried again. */
+static void rest(struct tg_sink *sink, const PGresult *res)
+{
+	const char *state = tg_pg_sqlstate(res), *message = tg_pg_message(res);
+
+	snprintf(sink->trouble, sizeof(sink->trouble), "%s %.*s", state, (int)strcspn(message, "\n"), message);
+	tg_log(TG_WARN, "transaction refused, trying again", TG_F("sqlstate", TG_S(state)),
+		TG_F("why", TG_S(sink->trouble)), TG_F("pause_ms", TG_I(sink->retry_ms)));
+	/* A table that somebody dropped is made again. */
+	memset(sink->months_known, 0, sizeof(sink->months_known));
+	sink->month_at = 0;
+	sink->step = RESTING;
+	uv_timer_start(&sink->retry, on_retry, sink->retry_ms, 0);
+	sink->retry_ms *= 2;
+	if (sink->retry_ms > RETRY_MAX_MS)
+		sink->retry_ms = RETRY_MAX_MS;
+}
+
+/* Common to all steps: true when the step succeeded and the next may follow. */
+static bool stepped(struct tg_sink *sink, int rc, const PGresult *res)
+{
+	if (rc == -TG_ECLOSED) {
+		finish(sink, rc);
+		return false;
+	}
+	if (rc == -TG_EUNIQUE && sink->step == COPY && !sink->staged) {
+		sink->staged = true;
+		sink->staged_left = STAGED_AFTER_VIOLATION;
+		roll_back(sink, sink->abort ? -TG_EFENCED : 0);
+		return false;
+	}
+	if (rc) {
+		rest(sink, res);
+		return false;
+	}
+	if (sink->abort && sink->step != COMMIT) {
+		if (in_transaction(sink->step) || sink->step == BEGIN)
+			roll_back(sink, -TG_EFENCED);
+		else
+			finish(sink, -TG_EFENCED);
+		return false;
+	}
+	return true;
+}
+
+static void on_step(void *ctx, int rc, const PGresult *res)
+{
+	struct tg_sink *sink = ctx;
+
+	if (!stepped(sink, rc, res))
+		return;
+	if (sink->step == COPY) {
+		sink->step_mono_us = tg_ingest_stage(TG_STAGE_COPY, sink->step_mono_us);
+		tg_fault_point("ingest_after_copy");
+	} else if (sink->step == MERGE) {
+		int64_t kept = strtoll(PQcmdTuples((PGresult *)res), NULL, 10);
+
+		tg_metric_add(&tg_ingest_metrics[TG_M_DUPLICATES], (double)((int64_t)sink->batch->rows_count - kept));
+	}
+	sink->step++;
+	next_step(sink);
+}
+
+static void on_month(void *ctx, int rc, const PGresult *res)
+{
+	struct tg_sink *sink = ctx;
+	uint32_t month;
+
+	if (!stepped(sink, rc, res))
+		return;
+	month = sink->batch->months[sink->month_at++];
+	sink->months_known[month / 8] |= (uint8_t)(1 << month % 8);
+	next_step(sink);
+}
+
+static void on_moved(void *ctx, int rc, const PGresult *res)
+{
+	struct tg_sink *sink = ctx;
+
+	if (!stepped(sink, rc, res))
+		return;
+	if (tg_pg_i64(res, 0, 0) != (int64_t)sink->moves_count) {
+		roll_back(sink, -TG_EFENCED);
+		return;
+	}
+	sink->step_mono_us = tg_ingest_stage(TG_STAGE_OFFSETS, sink->step_mono_us);
+#ifdef TG_BREAK_OFFSET_FIRST /* broken on purpose: offsets committed before the rows they stand for */
+	send_exec(sink, "COMMIT; BEGIN", on_step);
+	return;
+#endif
+	sink->step++;
+	next_step(sink);
+}
+
+static void on_commit(void *ctx, int rc, const PGresult *res)
+{
+	struct tg_sink *sink = ctx;
+
+	if (!stepped(sink, rc, res))
+		return;
+	/* COMMIT of a transaction that failed before says ROLLBACK and no error. */
+	if (strcmp(PQcmdStatus((PGresult *)res), "COMMIT") != 0) {
+		rest(sink, res);
+		return;
+	}
+	tg_ingest_stage(TG_STAGE_COMMIT, sink->step_mono_us);
+	tg_fault_point("ingest_after_commit");
+	if (sink->staged_left > 0 && sink->batch && sink->batch->rows_count)
+		sink->staged_left--;
+	finish(sink, 0);
+}
+
+static void send_copy(struct tg_sink *sink)
+{
+	if (tg_pg_copy(sink->pg, sink->staged ? stage_copy_sql : copy_sql, &sink->batch->rows, on_step, sink))
+		on_step(sink, -TG_ECLOSED, NULL);
+}
+
+static bool month_known(const struct tg_sink *sink, uint32_t month)
+{
+	return sink->months_known[month / 8] & 1 << month % 8;
+}
+
+static void month_date(uint32_t month, char date[16])
+{
+	snprintf(date, 16, "%04u-%02u-01", 1970 + month / 12, month % 12 + 1);
+}
+
+/* True when a month has to be made first. Outside the transaction: it must not be undone with it. */
+static bool send_month(struct tg_sink *sink)
+{
+	const char *params[1];
+	char date[16];
+
+	while (sink->batch && sink->month_at < sink->batch->months_count &&
+		month_known(sink, sink->batch->months[sink->month_at]))
+		sink->month_at++;
+	if (!sink->batch || sink->month_at == sink->batch->months_count)
+		return false;
+	month_date(sink->batch->months[sink->month_at], date);
+	params[0] = date;
+	if (tg_pg_query(sink->pg, month_sql, params, 1, on_month, sink))
+		on_month(sink, -TG_ECLOSED, NULL);
+	return true;
+}
+
+/* Starts sink->step, passing over those that this batch does not need. */
+static void next_step(struct tg_sink *sink)
+{
+	const struct tg_batch *batch = sink->batch;
+	bool rows = batch && batch->rows_count > 0;
+
+	switch (sink->step) {
+	case MONTH:
+		if (send_month(sink))
+			return;
+		sink->step = BEGIN;
+		/* fallthrough */
+	case BEGIN: send_exec(sink, "BEGIN", on_step); return;
+	case MOVE: send_query(sink, move_sql, sink->move_params, MOVE_PARAMS, on_moved); return;
+	case DEAD:
+		if (batch && batch->deads_count) {
+			send_query(sink, TG_DEAD_SQL, sink->dead_params, TG_DEAD_PARAMS, on_step);
+			return;
+		}
+		sink->step = STAGE;
+		/* fallthrough */
+	case STAGE:
+		if (rows && sink->staged) {
+			tg_metric_add(&tg_ingest_metrics[TG_M_STAGED], 1);
+			send_exec(sink, stage_sql, on_step);
+			return;
+		}
+		sink->step = COPY;
+		/* fallthrough */
+	case COPY:
+		if (rows) {
+			send_copy(sink);
+			return;
+		}
+		sink->step = MERGE;
+		/* fallthrough */
+	case MERGE:
+		if (rows && sink->staged) {
+			send_exec(sink, merge_sql, on_step);
+			return;
+		}
+		sink->step = COMMIT;
+		/* fallthrough */
+	case COMMIT: send_exec(sink, "COMMIT", on_commit); return;
+	default: assert(!"a step that is not started from here");
+	}
+}
+
+static int move_params(struct tg_sink *sink, const struct tg_move *moves, size_t n)
+{
+	int rc = 0;
+
+	for (int p = 0; p < MOVE_PARAMS; p++)
+		tg_buf_reset(&sink->move_params[p]);
+	for (size_t i = 0; i < n; i++) {
+		const int64_t values[MOVE_PARAMS] = {moves[i].id, moves[i].epoch, moves[i].old_next,
+			moves[i].old_forwarded, moves[i].next, moves[i].forwarded};
+
+		for (int p = 0; !rc && p < MOVE_PARAMS; p++)
+			rc = tg_buf_addf(&sink->move_params[p], "%c%lld", i ? ',' : '{', (long long)values[p]);
+	}
+	for (int p = 0; !rc && p < MOVE_PARAMS; p++) {
+		rc = tg_buf_add(&sink->move_params[p], "}", 1);
+		if (!rc && !tg_buf_cstr(&sink->move_params[p]))
+			rc = -TG_ENOMEM;
+	}
+	return rc;
+}
+
+void tg_sink_store(struct tg_sink *sink, const struct tg_batch *batch, const struct tg_move *moves, size_t n,
+	tg_sink_cb cb, void *ctx)
+{
+	int rc = move_params(sink, moves, n);
+
+	assert(sink->step == IDLE);
+	assert(n > 0);
+	sink->batch = batch;
+	sink->moves_count = n;
+	sink->cb = cb;
+	sink->cb_ctx = ctx;
+	sink->abort = false;
+	sink->staged = sink->staged_left > 0;
+	sink->month_at = 0;
+	sink->step_mono_us = tg_mono_us();
+	if (!rc && batch && batch->deads_count)
+		rc = tg_dead_params(batch, sink->ops.part_name, sink->ctx, sink->dead_params);
+	if (rc) {
+		/* The way out of a lost connection is the way out of this too. */
+		tg_log(TG_ERROR, "batch not sent", TG_F("why", TG_S(tg_err_text(rc))));
+		finish(sink, -TG_ECLOSED);
+		return;
+	}
+	sink->step = MONTH;
+	next_step(sink);
+}
+
+void tg_sink_abort(struct tg_sink *sink)
+{
+	if (sink->step != IDLE)
+		sink->abort = true;
+}
+
+void tg_sink_take(struct tg_sink *sink, const char *topics, const char *partitions, const char *starts, tg_pg_cb cb,
+	void *ctx)
+{
+	static const char take_sql[] =
+		"SELECT topic, partition, id, next, forwarded, epoch, dead FROM tongguan.offsets_take($1, $2, $3)";
+	const char *params[] = {topics, partitions, starts};
+
+	assert(sink->step == IDLE);
+	if (tg_pg_query(sink->pg, take_sql, params, 3, cb, ctx))
+		cb(ctx, -TG_ECLOSED, NULL);
+}
+
+static void on_prepared(void *ctx, int rc, const PGresult *res)
+{
+	(void)ctx;
+	(void)rc; /* then the first batch that needs it makes it */
+	(void)res;
+}
+
+void tg_sink_prepare(struct tg_sink *sink, uint32_t month)
+{
+	const char *params[1];
+	char date[16];
+
+	month_date(month, date);
+	params[0] = date;
+	if (sink->step == IDLE && !month_known(sink, month) &&
+		tg_pg_query(sink->pg, month_sql, params, 1, on_prepared, NULL))
+		return;
+}
+
+static void on_up(void *ctx, struct tg_pg *pg)
+{
+	struct tg_sink *sink = ctx;
+
+	(void)pg;
+	sink->ops.on_up(sink->ctx);
+}
+
+static void on_down(void *ctx, struct tg_pg *pg)
+{
+	struct tg_sink *sink = ctx;
+
+	(void)pg;
+	if (sink->step == RESTING) {
+		uv_timer_stop(&sink->retry);
+		finish(sink, -TG_ECLOSED);
+	}
+	sink->ops.on_down(sink->ctx);
+}
+
+int tg_sink_open(uv_loop_t *loop, const char *url, const struct tg_sink_ops *ops, void *ctx, struct tg_sink **ret)
+{
+	static const struct tg_pg_ops pg_ops = {on_up, on_down};
+	struct tg_sink *sink = calloc(1, sizeof(*sink));
+	int rc;
+
+	if (!sink)
+		return -TG_ENOMEM;
+	sink->loop = loop;
+	sink->ops = *ops;
+	sink->ctx = ctx;
+	sink->retry_ms = RETRY_MIN_MS;
+	rc = tg_pg_open(loop, url, "tongguan ingest", &pg_ops, sink, &sink->pg);
+	if (rc) {
+		free(sink);
+		return rc;
+	}
+	uv_timer_init(loop, &sink->retry);
+	*ret = sink;
+	return 0;
+}
+
+bool tg_sink_up(const struct tg_sink *sink)
+{
+	return tg_pg_up(sink->pg);
+}
+
+bool tg_sink_idle(const struct tg_sink *sink)
+{
+	return sink->step == IDLE;
+}
+
+const char *tg_sink_trouble(const struct tg_sink *sink)
+{
+	return sink->trouble[0] ? sink->trouble : NULL;
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+	struct tg_sink *sink = tg_container_of((uv_timer_t *)handle, struct tg_sink, retry);
+
+	for (int i = 0; i < MOVE_PARAMS; i++)
+		tg_buf_release(&sink->move_params[i]);
+	for (int i = 0; i < TG_DEAD_PARAMS; i++)
+		tg_buf_release(&sink->dead_params[i]);
+	sink->closed(sink->closed_ctx);
+	free(sink);
+}
+
+static void on_pg_closed(void *ctx)
+{
+	struct tg_sink *sink = ctx;
+
+	uv_close((uv_handle_t *)&sink->retry, on_timer_closed);
+}
+
+void tg_sink_close(struct tg_sink *sink, void (*closed)(void *ctx), void *ctx)
+{
+	sink->closed = closed;
+	sink->closed_ctx = ctx;
+	if (sink->step == RESTING) {
+		uv_timer_stop(&sink->retry);
+		finish(sink, -TG_ECLOSED);
+	}
+	tg_pg_close(sink->pg, on_pg_closed, sink);
+}
