@@ -1,0 +1,127 @@
+/* The parts of the running role: what it shares, and one partition's chain. Everything is on the loop's thread. */
+#ifndef TG_CORRELATE_ROLE_IMPL_H
+#define TG_CORRELATE_ROLE_IMPL_H
+
+#include <uv.h>
+
+#include "base/conf.h"
+#include "base/io/kafka.h"
+#include "base/io/pg.h"
+#include "base/io/service.h"
+#include "correlate/engine.h"
+#include "correlate/pack.h"
+#include "correlate/store.h"
+#include "correlate/watch.h"
+
+#define TG_TOPIC_LOCATED   "tongguan.events.located"
+#define TG_TOPIC_INCIDENTS "tongguan.incidents"
+
+#define TG_BATCH_RECORDS_MAX 8192	/* of one partition */
+#define TG_BATCH_US_MAX	     20000	/* judging, before the loop turns again */
+#define TG_QUEUED_MAX	     40000	/* records read and not yet judged, in all */
+#define TG_QUEUED_BYTES_MAX  (64 << 20) /* and their bytes */
+#define TG_RESTORE_PAGE	     16		/* segments */
+
+struct tg_part;
+
+struct tg_role {
+	const struct tg_conf *conf;
+	struct tg_service *svc;
+	uv_loop_t *loop;
+	struct tg_ruleset rules;
+	struct tg_guard *guard;
+	struct tg_window_budget budget;
+	struct tg_engine_counts counts;
+	struct tg_consumer *consumer;
+	struct tg_producer *producer;
+	struct tg_pg *pg;
+	struct tg_store *store;
+	struct tg_arena arena;	/* of one record at a time */
+	struct tg_part **parts; /* of this assignment */
+	size_t parts_len;
+	size_t parts_alive; /* of any assignment: those not yet freed */
+	size_t claiming;    /* of this assignment */
+	bool assigned, paused, stopping, rejoining;
+	size_t queued, queued_bytes;
+	uv_timer_t stop_limit;
+	bool closing;
+	int open; /* things that say when they are closed */
+};
+
+struct tg_message {
+	char *id, *doc; /* in the part's arena */
+	const char *trace;
+	int state; /* enum tg_told */
+};
+
+enum tg_part_state { TG_PART_CLAIMING, TG_PART_IDLE, TG_PART_BUSY };
+
+struct tg_part {
+	struct tg_role *role;
+	int32_t partition;
+	enum tg_part_state state;
+	bool dead;     /* revoked or fenced: callbacks only count down */
+	unsigned refs; /* callbacks to come, and the timer */
+	char epoch[TG_EPOCH_MAX];
+	int64_t committed; /* as Redis has it */
+	int64_t next;	   /* first offset not yet judged */
+	struct tg_engine *engine;
+	struct tg_watch watch;
+	bool asked_sources; /* for the record at the head of the queue */
+	size_t restored;    /* segments read so far */
+
+	struct tg_record **queue; /* a ring */
+	size_t queue_head, queue_len, queue_cap;
+
+	/* The batch in flight. */
+	struct tg_findings found;
+	struct tg_buf clears, batch, marks, segment;
+	int64_t oldest_us; /* arrival of its oldest record */
+	bool speaks;	   /* it has rows to write */
+	struct tg_arena arena;
+	struct tg_message *messages;
+	size_t messages_len, messages_sent, messages_pending;
+	int64_t since_mono_us;
+
+	/* Windows on their way back to Redis. */
+	struct tg_buf *pieces;
+	int64_t *piece_us;
+	size_t pieces_len, pieces_cap, pieces_sent;
+
+	uv_timer_t timer;
+	int backoff_ms;
+	void (*again)(struct tg_part *p);
+};
+
+/* role.c */
+struct tg_part *tg_role_part(struct tg_role *role, int32_t partition); /* NULL: not of this assignment */
+void tg_role_flow(struct tg_role *role);			       /* pause or resume by what is queued */
+void tg_role_claimed(struct tg_role *role);			       /* a part is ready to read */
+void tg_role_fenced(struct tg_part *p);
+void tg_role_part_idle(struct tg_role *role);
+void tg_role_part_gone(struct tg_role *role);
+void tg_role_fail(struct tg_role *role, const char *why);
+
+/* part.c */
+TG_MUST int tg_part_open(struct tg_role *role, int32_t partition, struct tg_part **ret);
+void tg_part_close(struct tg_part *p);
+void tg_part_empty(struct tg_part *p); /* drops what is queued */
+void tg_part_take(struct tg_part *p, struct tg_record *rec); /* owns rec from here */
+/* Every asynchronous call of a part: hold before, release first thing in its callback. False: the part is gone. */
+void tg_part_hold(struct tg_part *p);
+TG_MUST bool tg_part_release(struct tg_part *p);
+/* Calls fn after a growing pause; tg_part_done_waiting() makes the next pause short again. */
+void tg_part_retry(struct tg_part *p, void (*fn)(struct tg_part *p));
+void tg_part_done_waiting(struct tg_part *p);
+void tg_part_ready(struct tg_part *p); /* claimed: idle from now on */
+void tg_part_run(struct tg_part *p);   /* starts a batch if there is one and none is in flight */
+
+/* claim.c */
+void tg_part_claim(struct tg_part *p);
+
+/* chain.c: rows, messages, the one Redis call; then the part is idle */
+void tg_part_chain(struct tg_part *p);
+void tg_part_delivered(struct tg_part *p, int rc);
+TG_MUST int tg_part_watch_row(struct tg_part *p, const PGresult *res, int row);
+
+#endif

@@ -1,0 +1,278 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "correlate/reader.h"
+#include "correlate/segment.h"
+
+#define FORM	  1
+#define FLAG_HALO    1
+#define FLAG_WAITING 2
+#define CELL_NONE UINT16_MAX
+#define RULES_MAX 255 /* windows that one event may be in */
+
+struct name {
+	uint64_t stamp; /* of the segment in which `local` holds */
+	uint16_t local;
+	char text[];
+};
+
+struct tg_names {
+	struct tg_map *map;
+	uint64_t stamp; /* the last one given to a segment */
+};
+
+int tg_names_new(struct tg_names **ret)
+{
+	struct tg_names *names = calloc(1, sizeof(*names));
+	int rc = names ? tg_map_new(0, &names->map) : -TG_ENOMEM;
+
+	if (rc) {
+		free(names);
+		return rc;
+	}
+	*ret = names;
+	return 0;
+}
+
+void tg_names_free(struct tg_names *names)
+{
+	size_t pos = 0;
+	void *n;
+
+	if (!names)
+		return;
+	while ((n = tg_map_next(names->map, &pos, NULL)))
+		free(n);
+	tg_map_free(names->map);
+	free(names);
+}
+
+const char *tg_names_get(struct tg_names *names, const char *text)
+{
+	struct tg_slice key = tg_slice_cstr(text);
+	struct name *n;
+
+	if (!text)
+		return NULL;
+	n = tg_map_get(names->map, key);
+	if (n)
+		return n->text;
+	n = calloc(1, sizeof(*n) + key.len + 1);
+	if (!n || tg_map_put(names->map, key, n)) {
+		free(n);
+		return NULL;
+	}
+	memcpy(n->text, text, key.len);
+	return n->text;
+}
+
+int tg_segment_init(struct tg_segment *s, struct tg_names *names, size_t rules_len)
+{
+	*s = (struct tg_segment){.names = names, .rules_len = rules_len};
+	s->rule_local = calloc(rules_len + 1, sizeof(*s->rule_local));
+	return s->rule_local ? 0 : -TG_ENOMEM;
+}
+
+void tg_segment_release(struct tg_segment *s)
+{
+	tg_buf_release(&s->prints);
+	tg_buf_release(&s->cells);
+	tg_buf_release(&s->events);
+	free(s->rule_local);
+	*s = (struct tg_segment){0};
+}
+
+void tg_segment_reset(struct tg_segment *s)
+{
+	tg_buf_reset(&s->prints);
+	tg_buf_reset(&s->cells);
+	tg_buf_reset(&s->events);
+	memset(s->rule_local, 0, s->rules_len * sizeof(*s->rule_local));
+	s->prints_len = s->cells_len = 0;
+	s->len = 0;
+	s->newest_us = INT64_MIN;
+	s->stamp = ++s->names->stamp;
+	s->rc = 0;
+}
+
+static uint16_t cell_number(struct tg_segment *s, const char *cell)
+{
+	struct name *n = (struct name *)(void *)((char *)(uintptr_t)cell - offsetof(struct name, text));
+	size_t len;
+
+	if (!cell)
+		return CELL_NONE;
+	if (n->stamp == s->stamp)
+		return n->local;
+	len = strlen(cell);
+	if (s->cells_len == CELL_NONE || len > UINT8_MAX)
+		return CELL_NONE;
+	s->rc = tg_buf_put_u8(&s->cells, (uint8_t)len);
+	if (!s->rc)
+		s->rc = tg_buf_add(&s->cells, cell, len);
+	n->stamp = s->stamp;
+	n->local = s->cells_len++;
+	return n->local;
+}
+
+static uint16_t rule_number(struct tg_segment *s, uint32_t rule, const uint64_t *prints)
+{
+	if (!s->rule_local[rule]) {
+		s->rc = tg_buf_put_u64(&s->prints, prints[rule]);
+		s->rule_local[rule] = ++s->prints_len;
+	}
+	return (uint16_t)(s->rule_local[rule] - 1);
+}
+
+static void put_event(struct tg_segment *s, const struct tg_seen *seen, uint16_t cell, size_t n)
+{
+	struct tg_buf *b = &s->events;
+	uint8_t flags = (uint8_t)((seen->halo ? FLAG_HALO : 0) | (seen->waiting ? FLAG_WAITING : 0));
+	int rc = tg_buf_add(b, seen->uid, 16);
+
+	if (!rc)
+		rc = tg_buf_put_u64(b, (uint64_t)seen->event_us);
+	if (!rc)
+		rc = tg_buf_put_f64(b, seen->at.lon);
+	if (!rc)
+		rc = tg_buf_put_f64(b, seen->at.lat);
+	if (!rc)
+		rc = tg_buf_put_u64(b, seen->reporter);
+	if (!rc)
+		rc = tg_buf_put_u32(b, seen->type);
+	if (!rc)
+		rc = tg_buf_put_u16(b, cell);
+	if (!rc)
+		rc = tg_buf_put_u8(b, flags);
+	if (!rc)
+		rc = tg_buf_put_u8(b, (uint8_t)n);
+	s->rc = rc;
+}
+
+void tg_segment_add(struct tg_segment *s, const struct tg_seen *seen, const uint32_t *rules, size_t n,
+	const uint64_t *prints)
+{
+	uint16_t cell;
+
+	if (s->rc)
+		return;
+	if (n > RULES_MAX)
+		n = RULES_MAX;
+	cell = cell_number(s, seen->cell);
+	if (!s->rc)
+		put_event(s, seen, cell, n);
+	for (size_t i = 0; i < n && !s->rc; i++) {
+		uint16_t number = rule_number(s, rules[i], prints);
+
+		if (!s->rc)
+			s->rc = tg_buf_put_u16(&s->events, number);
+	}
+	s->len++;
+	if (seen->event_us > s->newest_us)
+		s->newest_us = seen->event_us;
+}
+
+int tg_segment_pack(const struct tg_segment *s, int64_t offset, uint32_t chunk, struct tg_buf *out)
+{
+	int rc = s->rc;
+
+	if (!rc)
+		rc = tg_buf_put_u64(out, (uint64_t)offset);
+	if (!rc)
+		rc = tg_buf_put_u32(out, chunk);
+	if (!rc)
+		rc = tg_buf_put_u8(out, FORM);
+	if (!rc)
+		rc = tg_buf_put_u16(out, s->prints_len);
+	if (!rc)
+		rc = tg_buf_add(out, s->prints.data, s->prints.len);
+	if (!rc)
+		rc = tg_buf_put_u16(out, s->cells_len);
+	if (!rc)
+		rc = tg_buf_add(out, s->cells.data, s->cells.len);
+	if (!rc)
+		rc = tg_buf_put_u32(out, s->len);
+	if (!rc)
+		rc = tg_buf_add(out, s->events.data, s->events.len);
+	return rc;
+}
+
+struct reading {
+	struct tg_reader r;
+	uint64_t *prints;
+	const char **cells;
+	uint64_t prints_len, cells_len;
+};
+
+static int read_tables(struct reading *g, struct tg_names *names)
+{
+	g->prints_len = tg_read_uint(&g->r, 2);
+	g->prints = calloc(g->prints_len + 1, sizeof(*g->prints));
+	for (uint64_t i = 0; i < g->prints_len && g->prints; i++)
+		g->prints[i] = tg_read_uint(&g->r, 8);
+	g->cells_len = tg_read_uint(&g->r, 2);
+	g->cells = calloc(g->cells_len + 1, sizeof(*g->cells));
+	if (!g->prints || !g->cells)
+		return -TG_ENOMEM;
+	for (uint64_t i = 0; i < g->cells_len && !g->r.bad; i++) {
+		char text[256] = "";
+		size_t len = (size_t)tg_read_uint(&g->r, 1);
+		const char *at = tg_read_bytes(&g->r, len);
+
+		if (!at)
+			break;
+		memcpy(text, at, len);
+		g->cells[i] = tg_names_get(names, text);
+		if (!g->cells[i])
+			return -TG_ENOMEM;
+	}
+	return g->r.bad ? -TG_EPARSE : 0;
+}
+
+static int read_event(struct reading *g, tg_segment_cb cb, void *ctx)
+{
+	struct tg_seen seen = {.group = TG_GROUP_NONE};
+	uint64_t prints[RULES_MAX], cell, flags, n;
+	const char *uid = tg_read_bytes(&g->r, 16);
+
+	if (!uid)
+		return -TG_EPARSE;
+	memcpy(seen.uid, uid, 16);
+	seen.event_us = (int64_t)tg_read_uint(&g->r, 8);
+	seen.at.lon = tg_read_f64(&g->r);
+	seen.at.lat = tg_read_f64(&g->r);
+	seen.reporter = tg_read_uint(&g->r, 8);
+	seen.type = (uint32_t)tg_read_uint(&g->r, 4);
+	cell = tg_read_uint(&g->r, 2);
+	seen.cell = cell < g->cells_len ? g->cells[cell] : NULL;
+	flags = tg_read_uint(&g->r, 1);
+	seen.halo = (flags & FLAG_HALO) != 0;
+	seen.waiting = (flags & FLAG_WAITING) != 0;
+	n = tg_read_uint(&g->r, 1);
+	for (uint64_t i = 0; i < n; i++) {
+		uint64_t local = tg_read_uint(&g->r, 2);
+
+		if (local >= g->prints_len)
+			return -TG_EPARSE;
+		prints[i] = g->prints[local];
+	}
+	return g->r.bad ? -TG_EPARSE : cb(ctx, &seen, prints, (size_t)n);
+}
+
+int tg_segment_read(struct tg_slice bytes, struct tg_names *names, tg_segment_cb cb, void *ctx)
+{
+	struct reading g = {.r = {bytes.data, bytes.len, false}};
+	uint64_t n;
+	int rc;
+
+	(void)tg_read_bytes(&g.r, 12);
+	rc = tg_read_uint(&g.r, 1) == FORM ? read_tables(&g, names) : -TG_EPARSE;
+	n = tg_read_uint(&g.r, 4);
+	for (uint64_t i = 0; i < n && !rc; i++)
+		rc = read_event(&g, cb, ctx);
+	if (!rc && (g.r.bad || g.r.len))
+		rc = -TG_EPARSE;
+	free(g.prints);
+	free(g.cells);
+	return rc;
+}
