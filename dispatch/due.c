@@ -1,0 +1,143 @@
+#include "dispatch/due.h"
+
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "dispatch/dispatch.h"
+#include "dispatch/metrics.h"
+#include "dispatch/outbox.h"
+
+#define DUE_POLL_MS	1000 /* at least this often: others write clocks too */
+#define DUE_AFTER_ACT_MS 200 /* many transitions, one look */
+#define DUE_RETRY_MS	500
+#define DUE_WAIT_MS	1000
+#define DUE_ROWS_MAX	200
+#define TG_STRING(x)	TG_STRING_(x)
+#define TG_STRING_(x)	#x
+
+static const char sql_escalate[] = "SELECT fired, late_us, next_in_us FROM tongguan.escalate(" TG_STRING(DUE_ROWS_MAX) ")";
+
+struct tg_due {
+	struct tg_dispatch *d;
+	uv_timer_t timer;
+	struct tg_pg *pg; /* while a turn runs */
+	bool busy;
+	uint64_t at_ms; /* loop time the timer is set for */
+	void (*closed)(void *ctx);
+	void *closed_ctx;
+};
+
+static void on_timer(uv_timer_t *timer);
+
+static void set_timer(struct tg_due *due, uint64_t in_ms)
+{
+	if (due->closed)
+		return;
+	due->at_ms = uv_now(due->d->loop) + in_ms;
+	uv_timer_start(&due->timer, on_timer, in_ms, 0);
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+	struct tg_due *due = handle->data;
+	void (*closed)(void *ctx) = due->closed;
+	void *ctx = due->closed_ctx;
+
+	free(due);
+	closed(ctx);
+}
+
+static void shut(struct tg_due *due)
+{
+	uv_close((uv_handle_t *)&due->timer, on_closed);
+}
+
+static void turn_over(struct tg_due *due, uint64_t next_ms)
+{
+	if (due->pg)
+		tg_pg_pool_give(due->d->write, due->pg);
+	due->pg = NULL;
+	due->busy = false;
+	if (due->closed)
+		shut(due);
+	else
+		set_timer(due, next_ms);
+}
+
+static uint64_t until_next(const PGresult *res)
+{
+	int64_t us = tg_pg_null(res, 0, 2) ? INT64_MAX : tg_pg_i64(res, 0, 2);
+
+	/* Rounded up, so that it is due by the database's clock when we come. */
+	return us >= DUE_POLL_MS * INT64_C(1000) ? DUE_POLL_MS : (uint64_t)us / 1000 + 1;
+}
+
+static void on_escalated(void *ctx, int rc, const PGresult *res)
+{
+	struct tg_due *due = ctx;
+	int64_t fired;
+
+	if (rc) {
+		if (res)
+			tg_log(TG_ERROR, "escalation failed", TG_F("error", TG_S(tg_pg_message(res))));
+		turn_over(due, DUE_RETRY_MS);
+		return;
+	}
+	fired = tg_pg_i64(res, 0, 0);
+	if (fired) {
+		tg_metric_add(&tg_dispatch_metrics[TG_M_ESCALATIONS], (double)fired);
+		tg_metric_observe(&tg_dispatch_metrics[TG_M_ESCALATION_LATE_S], (double)tg_pg_i64(res, 0, 1) / 1e6);
+		tg_outbox_wake(due->d->outbox);
+	}
+	/* Something due that was not fired belongs to a case in work: soon again, but not at once. */
+	turn_over(due, fired == DUE_ROWS_MAX ? 0 : fired ? until_next(res) : until_next(res) < 20 ? 20 : until_next(res));
+}
+
+static void on_taken(void *ctx, int rc, struct tg_pg *pg)
+{
+	struct tg_due *due = ctx;
+
+	due->pg = rc ? NULL : pg;
+	if (!rc)
+		rc = tg_pg_query(pg, sql_escalate, NULL, 0, on_escalated, due);
+	if (rc)
+		turn_over(due, DUE_RETRY_MS);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+	struct tg_due *due = timer->data;
+
+	due->busy = true;
+	if (tg_pg_pool_take(due->d->write, DUE_WAIT_MS, on_taken, due))
+		turn_over(due, DUE_RETRY_MS);
+}
+
+int tg_due_open(struct tg_dispatch *d, struct tg_due **ret)
+{
+	struct tg_due *due = calloc(1, sizeof(*due));
+
+	if (!due)
+		return -TG_ENOMEM;
+	due->d = d;
+	uv_timer_init(d->loop, &due->timer);
+	due->timer.data = due;
+	set_timer(due, 0);
+	*ret = due;
+	return 0;
+}
+
+void tg_due_wake(struct tg_due *due)
+{
+	if (due && !due->busy && !due->closed && due->at_ms > uv_now(due->d->loop) + DUE_AFTER_ACT_MS)
+		set_timer(due, DUE_AFTER_ACT_MS);
+}
+
+void tg_due_close(struct tg_due *due, void (*closed)(void *ctx), void *ctx)
+{
+	due->closed = closed;
+	due->closed_ctx = ctx;
+	uv_timer_stop(&due->timer);
+	if (!due->busy)
+		shut(due);
+}
