@@ -1,0 +1,4 @@
+declare module "asset:*" {
+	const url: string;
+	export default url;
+}

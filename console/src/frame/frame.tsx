@@ -1,0 +1,127 @@
+// What surrounds the panes: rail, foot line, banners, toasts, the table of keys.
+import { useEffect } from "preact/hooks";
+import { actionName, allowed } from "../act";
+import { timeOfDay } from "../format";
+import { ACTION_KEYS, capOf, focusOn, PRIMARY } from "../keys";
+import { caseById, now, position, resynced, selected } from "../store";
+import { attempts, gap, heardAt, retryNow, streamState } from "../stream";
+import { t, type TextKey } from "../text";
+import { dropToast, footNote, help, isSmall, mapShown, singleKeys, toast, toasts } from "../ui";
+
+export function Rail() {
+	const onMap = isSmall.value && mapShown.value;
+	return (
+		<nav class="nav" aria-label={t("rail")}>
+			<button class={onMap ? "" : "on"} onClick={() => {
+				mapShown.value = false;
+				focusOn("[data-testid=queue]");
+			}}>{t("nav.queue")}<small>g q</small></button>
+			<button class={onMap ? "on" : ""} onClick={() => {
+				mapShown.value = true;
+				focusOn("[data-testid=map]");
+			}}>{t("nav.map")}<small>g m</small></button>
+			<div class="sp" />
+			<button class={help.value ? "on" : ""} data-testid="help" onClick={() => (help.value = !help.peek())}>{t("nav.help")}<small>?</small></button>
+		</nav>
+	);
+}
+
+function Hint({ keys, text }: { keys: readonly string[]; text: string }) {
+	return <span>{keys.map((key) => <span class="k">{key}</span>)}{text}</span>;
+}
+
+export function Foot() {
+	const known = selected.value ? caseById(selected.value) : undefined;
+	const targets = known ? allowed(known.value.case).filter((target) => PRIMARY.has(target.action) || target.action === "comment") : [];
+	return (
+		<footer class="foot">
+			{footNote.value ? <span class="note" role="status">{footNote.value}</span> : (
+				<>
+					<Hint keys={["j", "k"]} text={t("key.move")} />
+					<Hint keys={["Enter"]} text={t("key.open")} />
+					{targets.slice(0, 4).map((target) => {
+						const cap = capOf(target.action);
+						return cap && <Hint key={target.action} keys={[cap]} text={actionName(target.action)} />;
+					})}
+					<Hint keys={["w"]} text={t("key.why")} />
+					<Hint keys={["/"]} text={t("key.search")} />
+					{isSmall.value && <Hint keys={["\\"]} text={t("map.swap")} />}
+					<Hint keys={["?"]} text={t("key.all")} />
+				</>
+			)}
+			<div class="r"><b data-testid="position">{t("foot.position", { i: position.value.at || t("none"), n: position.value.of })}</b></div>
+		</footer>
+	);
+}
+
+/** Data that stopped are said so, with the last instant; what was missed and filled is said once. */
+export function Banners() {
+	const at = now.value && Date.now();
+	const stale = heardAt.value > 0 && streamState(at) === "stale" && at - heardAt.value > 10_000;
+	useEffect(() => {
+		if (resynced.value > 0) toast("done", t("resynced"));
+	}, [resynced.value]);
+	useEffect(() => {
+		if (!gap.value) return;
+		const timer = setTimeout(() => (gap.value = null), 15_000);
+		return () => clearTimeout(timer);
+	}, [gap.value]);
+	if (stale) {
+		return (
+			<div class="ban red" role="alert" data-testid="banner-stale">
+				<b>{t("stale.head", { at: timeOfDay(heardAt.value, true) })}</b>
+				<span>{t("stale.body", { s: Math.round((at - heardAt.value) / 1000), n: Math.max(1, attempts.value) })}</span>
+				<button class="link r" onClick={retryNow}>{t("retry.now")}</button>
+			</div>
+		);
+	}
+	if (gap.value) {
+		return (
+			<div class="ban" role="status" data-testid="banner-gap">
+				<b>{t("gap.head", { n: gap.value.changes })}</b><span>{t("gap.body", { s: gap.value.seconds })}</span>
+				<button class="link r" onClick={() => (gap.value = null)}>{t("close.panel")}</button>
+			</div>
+		);
+	}
+	return null;
+}
+
+export function Toasts() {
+	return (
+		<div class="toasts" aria-live="polite">
+			{toasts.value.map(({ id, kind, text, button }) => (
+				<div key={id} class={`toast ${kind}`} data-testid="toast" data-kind={kind} role={kind === "warn" ? "alert" : "status"}>
+					<span>{text}</span>
+					{button && <button onClick={() => {
+						dropToast(id);
+						button.run();
+					}}>{button.label}</button>}
+					<button class="x" aria-label={t("close.panel")} onClick={() => dropToast(id)}>×</button>
+				</div>
+			))}
+		</div>
+	);
+}
+
+const GENERAL: readonly [string, TextKey][] = [
+	["j k", "key.move"], ["Enter", "key.open"], ["Esc", "key.back"], ["n", "key.new"], ["1–6", "key.views"], ["/", "key.search"],
+	["w", "key.why"], ["\\", "map.swap"], ["[ ]", "key.zoom"], ["g q", "key.goqueue"], ["g m", "key.gomap"], ["?", "keys"],
+];
+
+export function Help() {
+	if (!help.value) return null;
+	return (
+		<div class="help" role="dialog" aria-label={t("keys")} data-testid="help-panel">
+			<div class="sec-h"><b>{t("keys")}</b>{t("ime.note")}
+				<span><button class="x" aria-label={t("close.panel")} onClick={() => (help.value = false)}>×</button></span></div>
+			<div class="kb">
+				{GENERAL.map(([key, text]) => <div><span>{key.split(" ").map((k) => <span class="k">{k}</span>)}</span><span>{t(text)}</span></div>)}
+				{Object.values(ACTION_KEYS).map((actions) => (
+					<div><span><span class="k">{capOf(actions[0] ?? "")}</span></span><span>{actions.map(actionName).join(" / ")}</span></div>
+				))}
+			</div>
+			<label class="onoff"><input type="checkbox" checked={singleKeys.value} onChange={(e) => (singleKeys.value = e.currentTarget.checked)} />
+				{t("keys.onoff")} · {t(singleKeys.value ? "keys.on" : "keys.off")}</label>
+		</div>
+	);
+}

@@ -1,0 +1,156 @@
+// The keyboard. Nothing acts while an input method composes, nor a single key inside an editable field.
+import { allowed, perform, sayNotAllowed, targetOf } from "./act";
+import { caseById, neighbour, order, resort, select, selected, touched, VIEWS, view } from "./store";
+import { t } from "./text";
+import type { Case } from "./types";
+import { help, isSmall, mapShown, more, panel, say, singleKeys, why } from "./ui";
+
+/** Key caps of actions; the first action a case allows for a key takes it. */
+export const ACTION_KEYS: Record<string, readonly string[]> = {
+	a: ["accept"],
+	f: ["file"],
+	d: ["dispatch"],
+	r: ["rework", "return", "uphold"],
+	m: ["merge"],
+	s: ["request_suspension", "grant_suspension", "resume"],
+	e: ["request_extension", "grant_extension"],
+	c: ["comment"],
+	v: ["send_check", "send_verify", "verify_result"],
+	i: ["sign"],
+	b: ["complete"],
+	p: ["check_pass"],
+	P: ["check_fail"],
+	z: ["close"],
+	A: ["refuse", "not_file"],
+};
+
+export function capOf(action: string): string | undefined {
+	for (const [key, actions] of Object.entries(ACTION_KEYS)) {
+		if (actions.includes(action)) return key >= "a" ? key : `⇧${key.toLowerCase()}`;
+	}
+	return undefined;
+}
+
+/** True while an input method owns the keyboard; Safari's confirming Enter shows only by its keyCode. */
+export const composing = (event: KeyboardEvent) =>
+	event.isComposing || event.key === "Process" || event.keyCode === 229;
+
+const editable = (target: EventTarget | null) =>
+	target instanceof HTMLElement
+	&& (target.isContentEditable || target instanceof HTMLTextAreaElement || target instanceof HTMLSelectElement
+		|| (target instanceof HTMLInputElement && target.type !== "radio" && target.type !== "checkbox"));
+
+export const focusOn = (selector: string) => document.querySelector<HTMLElement>(selector)?.focus();
+
+function current(): Case | undefined {
+	const id = selected.peek();
+	return id ? caseById(id)?.peek().case : undefined;
+}
+
+/** A key for an action: the panel opens, or what needs no choice is done at once. */
+function actionKey(key: string): boolean {
+	const names = ACTION_KEYS[key];
+	if (!names) return false;
+	const c = current();
+	if (!c) {
+		say(t("key.nocase"));
+		return true;
+	}
+	const target = names.map((name) => targetOf(c, name)).find((found) => found !== undefined);
+	if (!target) sayNotAllowed(c, names[0] ?? key);
+	else if (target.action === "accept" && c.type_code) void perform(c, target, { type_code: c.type_code });
+	else panel.value = target;
+	return true;
+}
+
+export function move(step: 1 | -1) {
+	const id = selected.peek();
+	const next = id ? neighbour(id, step) : order.peek()[0]?.id ?? null;
+	if (next) select(next);
+}
+
+function escape() {
+	if (help.peek()) help.value = false;
+	else if (more.peek()) more.value = false;
+	else if (panel.peek()) panel.value = null;
+	else if (why.peek()) why.value = false;
+	else focusOn("[data-testid=queue]");
+}
+
+/** `g` then a letter; forgotten after a second. */
+let prefixed = 0;
+
+function go(key: string) {
+	if (key === "q") {
+		mapShown.value = false;
+		focusOn("[data-testid=queue]");
+	} else if (key === "m") {
+		if (isSmall.peek()) mapShown.value = true;
+		focusOn("[data-testid=map]");
+	}
+}
+
+const PLAIN: Record<string, () => void> = {
+	j: () => move(1),
+	k: () => move(-1),
+	ArrowDown: () => move(1),
+	ArrowUp: () => move(-1),
+	Home: () => select(order.peek()[0]?.id ?? null),
+	End: () => select(order.peek().at(-1)?.id ?? null),
+	n: resort,
+	w: () => (why.value = !why.peek()),
+	"/": () => focusOn("[data-testid=search]"),
+	"?": () => (help.value = !help.peek()),
+	".": () => (more.value = !more.peek()),
+	"\\": () => (mapShown.value = !mapShown.peek()),
+	"[": () => dispatchEvent(new CustomEvent("map-zoom", { detail: -1 })),
+	"]": () => dispatchEvent(new CustomEvent("map-zoom", { detail: 1 })),
+};
+
+function onKey(event: KeyboardEvent) {
+	touched();
+	if (composing(event) || event.ctrlKey || event.metaKey || event.altKey) return;
+	if (event.key === "Escape") {
+		if (editable(event.target) && !panel.peek()) (event.target as HTMLElement).blur();
+		escape();
+		event.preventDefault();
+		return;
+	}
+	if (editable(event.target) || panel.peek() || !singleKeys.peek()) return;
+	// A focused button answers Enter itself.
+	if (event.key === "Enter" && event.target instanceof HTMLElement && !event.target.closest("button, a, select")) {
+		if (selected.peek()) focusOn("[data-testid=case]");
+		return;
+	}
+	if (performance.now() - prefixed < 1000) {
+		prefixed = 0;
+		go(event.key);
+		event.preventDefault();
+		return;
+	}
+	if (event.key === "g") {
+		prefixed = performance.now();
+		return;
+	}
+	const viewAt = VIEWS[Number(event.key) - 1];
+	const inCase = event.target instanceof HTMLElement && event.target.closest("[data-testid=case]") !== null;
+	if (viewAt) view.value = viewAt;
+	else if (PLAIN[event.key] && !(inCase && event.key.startsWith("Arrow"))) PLAIN[event.key]?.();
+	else if (!actionKey(event.key)) return;
+	event.preventDefault();
+}
+
+export function listenForKeys() {
+	addEventListener("keydown", onKey);
+	for (const moved of ["pointermove", "pointerdown", "wheel"]) addEventListener(moved, touched, { passive: true });
+}
+
+/** After an action: is there a next step of mine on this very case? Then stay with it. */
+export function staysHere(c: Case): boolean {
+	return allowed(c).some((target) => PRIMARY.has(target.action));
+}
+
+/** Actions that carry a case forward: shown filled, first in the bar. */
+export const PRIMARY = new Set([
+	"accept", "file", "dispatch", "send_check", "check_pass", "close", "sign", "complete", "verify_result", "resume",
+]);

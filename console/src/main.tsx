@@ -1,0 +1,56 @@
+// The operator console: signed out it is a door, signed in it is three panes around one selection.
+import { effect, useComputed } from "@preact/signals";
+import { render } from "preact";
+import { restoreSession, session } from "./api";
+import { CasePane } from "./case/case";
+import { Banners, Foot, Help, Rail, Toasts } from "./frame/frame";
+import { SignIn } from "./frame/signin";
+import { Top } from "./frame/top";
+import { hasHan } from "./format";
+import { listenForKeys } from "./keys";
+import { MapPane } from "./map/map";
+import { Queue } from "./queue/queue";
+import { closeDesk, openDesk, streets } from "./store";
+import { t } from "./text";
+import { isSmall, mapShown } from "./ui";
+
+function Desk() {
+	// Streets with Latin names need a wider column than two Han.
+	const latin = useComputed(() => streets.value.length > 0 && !streets.value.some(([, name]) => hasHan(name))).value;
+	return (
+		<div class={`app${isSmall.value ? " small" : ""}${mapShown.value ? " onmap" : ""}${latin ? " latin" : ""}`}>
+			<Top />
+			<Rail />
+			<Queue />
+			<CasePane />
+			<MapPane />
+			<Foot />
+			<Banners />
+			<Toasts />
+			<Help />
+		</div>
+	);
+}
+
+function Console() {
+	return session.value ? <Desk /> : <SignIn />;
+}
+
+effect(() => {
+	document.title = t("app.full");
+});
+
+await restoreSession();
+
+let deskOpen = false;
+effect(() => {
+	const signedIn = session.value !== null;
+	if (signedIn === deskOpen) return;
+	deskOpen = signedIn;
+	// Outside the effect: opening reads many signals that must not reopen the desk.
+	queueMicrotask(signedIn ? openDesk : closeDesk);
+});
+
+listenForKeys();
+const root = document.getElementById("app");
+if (root) render(<Console />, root);

@@ -1,0 +1,274 @@
+// MapLibre over the city's own shapes: no tiles, no glyph files, no address but ours. Loaded on demand.
+import * as maplibre from "maplibre-gl";
+import workerUrl from "asset:maplibre-gl/dist/maplibre-gl-worker.mjs";
+import { isTerminal, LEVELS } from "../clock";
+import { glyphImage, type Shape } from "../glyph";
+import { shapeOf } from "../queue/row";
+import { allCases, caseById, leftOf } from "../store";
+import { either } from "../text";
+import type { Case, City } from "../types";
+
+maplibre.setWorkerUrl(workerUrl);
+
+const FONT_STACK = '"Inter","PingFang SC","Microsoft YaHei","Noto Sans CJK SC",sans-serif';
+const SHAPES: readonly Shape[] = [...LEVELS, "frozen"];
+const SIZE: Partial<Record<Shape, number>> = { over: 15, "80": 15, "70": 15 };
+const SIZE_CALM = 10;
+
+export interface Engine {
+	/** Colours, marks and names in the theme and language of the moment. */
+	paint(): void;
+	/** Bring the marks up to date; only what changed travels. */
+	showCases(at: number): void;
+	showSelected(id: string | null): void;
+	zoom(by: number): void;
+	fit(): void;
+	remove(): void;
+}
+
+const NONE: GeoJSON.FeatureCollection = { type: "FeatureCollection", features: [] };
+
+function asFeature(shape: GeoJSON.GeoJSON | null | undefined): GeoJSON.GeoJSON {
+	return shape ?? NONE;
+}
+
+/** Names need a point of their own, or a shape of many parts would carry its name many times. */
+function labelPoints(shapes: GeoJSON.FeatureCollection | null | undefined): GeoJSON.FeatureCollection {
+	const features = (shapes?.features ?? []).flatMap((feature): GeoJSON.Feature[] => {
+		const p = (feature.properties ?? {}) as Record<string, string | null | undefined>;
+		const name = either(p.short_zh || p.name_zh, p.short_en || p.name_en) || p.name || p.code;
+		const at = feature.geometry && middle(feature.geometry);
+		return typeof name === "string" && at
+			? [{ type: "Feature", properties: { name }, geometry: { type: "Point", coordinates: at } }] : [];
+	});
+	return { type: "FeatureCollection", features };
+}
+
+/** Centroid of the largest ring. */
+function middle(geometry: GeoJSON.Geometry): [number, number] | null {
+	const rings: GeoJSON.Position[][] =
+		geometry.type === "Polygon" ? geometry.coordinates.slice(0, 1)
+			: geometry.type === "MultiPolygon" ? geometry.coordinates.flatMap((polygon) => polygon.slice(0, 1)) : [];
+	let best: [number, number] | null = null;
+	let bestArea = 0;
+	for (const ring of rings) {
+		let area = 0;
+		let x = 0;
+		let y = 0;
+		for (let i = 0; i + 1 < ring.length; i++) {
+			const [x0 = 0, y0 = 0] = ring[i] ?? [];
+			const [x1 = 0, y1 = 0] = ring[i + 1] ?? [];
+			const cross = x0 * y1 - x1 * y0;
+			area += cross;
+			x += (x0 + x1) * cross;
+			y += (y0 + y1) * cross;
+		}
+		if (Math.abs(area) > bestArea) {
+			bestArea = Math.abs(area);
+			best = [x / (3 * area), y / (3 * area)];
+		}
+	}
+	return best;
+}
+
+/** The city's box; the whole world for a city without a boundary. */
+function boundsOf({ bbox: [west, south, east, north] }: City): maplibre.LngLatBoundsLike {
+	return west === null ? [[-170, -60], [170, 70]] : [[west, south], [east, north]];
+}
+
+function token(name: string): string {
+	return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+}
+
+function styleOf(city: City): maplibre.StyleSpecification {
+	const line = (id: string, source: string, width: number, dash?: number[]): maplibre.LineLayerSpecification => ({
+		id, source, type: "line", paint: { "line-width": width, ...(dash && { "line-dasharray": dash }) },
+	});
+	return {
+		version: 8,
+		sources: {
+			boundary: { type: "geojson", data: asFeature(city.boundary) },
+			districts: { type: "geojson", data: asFeature(city.districts) },
+			streets: { type: "geojson", data: asFeature(city.streets) },
+			names: { type: "geojson", data: NONE },
+			cases: { type: "geojson", data: NONE, promoteId: "id" },
+			selected: { type: "geojson", data: NONE },
+		},
+		layers: [
+			{ id: "out", type: "background" },
+			{ id: "land", source: "boundary", type: "fill" },
+			line("streets", "streets", 1, [1, 3]),
+			line("districts", "districts", 1, [2, 3]),
+			line("edge", "boundary", 1.4),
+			{
+				id: "names", source: "names", type: "symbol",
+				layout: { "text-field": ["get", "name"], "text-size": 12, "text-font": ["Noto Sans CJK SC Regular"], "text-max-width": 7 },
+				paint: { "text-halo-width": 1.6 },
+			},
+			{
+				id: "cases", source: "cases", type: "symbol",
+				layout: {
+					"icon-image": ["get", "icon"], "icon-allow-overlap": true, "icon-ignore-placement": true,
+					"symbol-sort-key": ["get", "rank"],
+				},
+			},
+			{
+				id: "selected", source: "selected", type: "circle",
+				paint: { "circle-radius": 13, "circle-color": "rgba(0,0,0,0)", "circle-stroke-width": 2.2 },
+			},
+		],
+	};
+}
+
+interface Mark {
+	icon: string;
+	rank: number;
+	lon: number;
+	lat: number;
+}
+
+function markOf(c: Case, asOf: number, at: number): Mark | null {
+	if (c.lon == null || c.lat == null || isTerminal(c)) return null;
+	const shape = shapeOf(c, leftOf({ case: c, asOf }, at));
+	const icon = SHAPES.includes(shape) ? shape : "ok";
+	return { icon: `mark-${icon}`, rank: 10 - SHAPES.indexOf(icon), lon: c.lon, lat: c.lat };
+}
+
+const point = (mark: Mark): GeoJSON.Point => ({ type: "Point", coordinates: [mark.lon, mark.lat] });
+
+class MapEngine implements Engine {
+	private readonly shown = new Map<string, Mark>();
+
+	constructor(
+		private readonly map: maplibre.Map,
+		private readonly city: City,
+		private readonly holder: HTMLElement,
+	) {
+		map.on("move", () => this.scale());
+		map.on("resize", () => this.scale());
+		this.scale();
+	}
+
+	paint() {
+		const set = (layer: string, property: string, name: string) =>
+			this.map.setPaintProperty(layer, property as "fill-color", token(name));
+		set("out", "background-color", "m-out");
+		set("land", "fill-color", "m-land");
+		set("streets", "line-color", "m-road2");
+		set("districts", "line-color", "m-edge");
+		set("edge", "line-color", "m-edge");
+		set("names", "text-color", "m-label");
+		set("names", "text-halo-color", "m-land");
+		set("selected", "circle-stroke-color", "acc");
+		const named = this.city.districts?.features.length ? this.city.districts : this.city.streets;
+		void this.map.getSource<maplibre.GeoJSONSource>("names")?.setData(labelPoints(named));
+		for (const shape of SHAPES) {
+			const image = glyphImage(shape, 0.4, SIZE[shape] ?? SIZE_CALM, 2);
+			const name = `mark-${shape}`;
+			if (!image) continue;
+			if (this.map.hasImage(name)) this.map.removeImage(name);
+			this.map.addImage(name, image, { pixelRatio: 2 });
+		}
+	}
+
+	showCases(at: number) {
+		const source = this.map.getSource<maplibre.GeoJSONSource>("cases");
+		if (!source) return;
+		const add: GeoJSON.Feature[] = [];
+		const update: maplibre.GeoJSONFeatureDiff[] = [];
+		const remove: string[] = [];
+		const seen = new Set<string>();
+		for (const known of allCases()) {
+			const { case: c, asOf } = known.peek();
+			const mark = markOf(c, asOf, at);
+			if (!mark) continue;
+			seen.add(c.case_id);
+			const before = this.shown.get(c.case_id);
+			if (!before) {
+				add.push({ type: "Feature", properties: { id: c.case_id, icon: mark.icon, rank: mark.rank }, geometry: point(mark) });
+			} else if (before.icon !== mark.icon || before.lon !== mark.lon || before.lat !== mark.lat) {
+				update.push({
+					id: c.case_id, newGeometry: point(mark),
+					addOrUpdateProperties: [{ key: "icon", value: mark.icon }, { key: "rank", value: mark.rank }],
+				});
+			} else continue;
+			this.shown.set(c.case_id, mark);
+		}
+		for (const id of this.shown.keys()) if (!seen.has(id)) remove.push(id);
+		for (const id of remove) this.shown.delete(id);
+		if (add.length + update.length + remove.length === 0) return;
+		void source.updateData({ add, update, remove });
+		this.holder.dataset.marks = String(this.shown.size);
+	}
+
+	showSelected(id: string | null) {
+		const c = id ? caseById(id)?.peek().case : undefined;
+		const source = this.map.getSource<maplibre.GeoJSONSource>("selected");
+		if (!source) return;
+		if (c?.lon == null || c.lat == null) {
+			void source.setData(NONE);
+			return;
+		}
+		void source.setData({ type: "Feature", properties: {}, geometry: { type: "Point", coordinates: [c.lon, c.lat] } });
+		if (!this.map.getBounds().contains([c.lon, c.lat])) this.map.panTo([c.lon, c.lat], { duration: 0 });
+	}
+
+	zoom(by: number) {
+		this.map.zoomTo(this.map.getZoom() + by, { duration: 120 });
+	}
+
+	fit() {
+		this.map.fitBounds(boundsOf(this.city), { padding: 20, duration: 0 });
+	}
+
+	remove() {
+		this.map.remove();
+	}
+
+	/** The scale bar: a round length between 40 and 100 px. */
+	private scale() {
+		const bar = this.holder.parentElement?.querySelector<HTMLElement>(".scale i");
+		const said = this.holder.parentElement?.querySelector<HTMLElement>(".scale span");
+		if (!bar || !said) return;
+		const lat = this.map.getCenter().lat;
+		const metresPerPixel = (40_075_016.686 * Math.cos((lat * Math.PI) / 180)) / (512 * 2 ** this.map.getZoom());
+		const most = metresPerPixel * 100;
+		const power = 10 ** Math.floor(Math.log10(most));
+		const length = [5, 2, 1].map((n) => n * power).find((n) => n <= most) ?? power;
+		bar.style.width = `${length / metresPerPixel}px`;
+		said.textContent = length >= 1000 ? `${length / 1000} km` : `${length} m`;
+	}
+}
+
+/** Draw the city; resolves when the first frame is there. */
+export function createEngine(holder: HTMLElement, city: City, onPick: (id: string) => void): Promise<Engine> {
+	const map = new maplibre.Map({
+		container: holder,
+		style: styleOf(city),
+		bounds: boundsOf(city),
+		fitBoundsOptions: { padding: 20 },
+		localIdeographFontFamily: FONT_STACK,
+		attributionControl: false,
+		dragRotate: false,
+		pitchWithRotate: false,
+		touchPitch: false,
+		fadeDuration: 0,
+		keyboard: false,
+	});
+	map.touchZoomRotate.disableRotation();
+	map.on("click", "cases", (event) => {
+		const id: unknown = event.features?.[0]?.properties.id;
+		if (typeof id === "string") onPick(id);
+	});
+	map.on("mouseenter", "cases", () => (map.getCanvas().style.cursor = "pointer"));
+	map.on("mouseleave", "cases", () => (map.getCanvas().style.cursor = ""));
+	map.getCanvas().tabIndex = -1; // the pane is the tab stop
+	return new Promise((resolve, reject) => {
+		map.once("load", () => {
+			const engine = new MapEngine(map, city, holder);
+			engine.paint();
+			resolve(engine);
+		});
+		map.once("error", (event) => reject(event.error));
+	});
+}

@@ -1,0 +1,184 @@
+// Shapes the API sends. Only what the console reads; unknown members are ignored, optional ones may be absent.
+
+export type Role =
+	| "operator" | "shift_lead" | "department" | "inspector" | "supervisor" | "leader" | "auditor" | "admin";
+
+export type CaseState =
+	| "new" | "verifying" | "to_file" | "to_dispatch" | "assigned" | "handling" | "review" | "checking"
+	| "to_close" | "closed" | "refused" | "not_filed" | "void" | "merged";
+
+export type Unit = "h" | "wh" | "wd" | "nd";
+
+export interface Session {
+	name: string;
+	role: Role;
+	department?: string | null;
+	csrf: string;
+	expires_at?: string;
+}
+
+/** The clock a case waits on now. */
+export interface Clock {
+	kind: string;
+	/** "2wh", or the bare number in `unit`. */
+	limit: string | number;
+	unit: Unit;
+	calendar?: string | null;
+	started_at: string;
+	due_at: string | null;
+	/** What is left, counted in `unit` when the answer was given: "1.6wd" or the bare number. Negative when overdue. */
+	remaining?: string | number | null;
+	/** The instant counting goes on, when the clock stands still now. */
+	frozen_until?: string | null;
+	/** The same two in counted microseconds, extensions included: exact, and true for a day that is not 8 hours long. */
+	limit_us?: number | null;
+	remaining_us?: number | null;
+	/** The instant counting stops next (end of the working period), when the server says. */
+	counts_until?: string | null;
+}
+
+export interface Task {
+	task_id: string;
+	department: string;
+	role: "lead" | "assist";
+	state: "assigned" | "signed" | "done" | "returned" | "waived" | "cancelled";
+	version: number;
+	assigned_at: string;
+	signed_at?: string | null;
+	due_at?: string | null;
+	done_at?: string | null;
+	result?: string | null;
+	suspended?: boolean;
+	allowed_actions?: string[];
+}
+
+export interface Case {
+	case_id: string;
+	case_no: string;
+	incident_id?: string | null;
+	origin?: string | null;
+	domain?: string | null;
+	type_code?: string | null;
+	type_name_zh?: string | null;
+	type_name_en?: string | null;
+	type_short_zh?: string | null;
+	type_short_en?: string | null;
+	condition?: number | null;
+	title: string;
+	text?: string | null;
+	state: CaseState;
+	version: number;
+	grid_cell?: string | null;
+	street?: string | null;
+	street_name?: string | null;
+	street_name_en?: string | null;
+	lon?: number | null;
+	lat?: number | null;
+	urgency?: string | null;
+	suspended?: boolean;
+	suspended_until?: string | null;
+	reported_at: string;
+	filed_at?: string | null;
+	dispatched_at?: string | null;
+	done_at?: string | null;
+	closed_at?: string | null;
+	due_at?: string | null;
+	overdue?: boolean;
+	escalation_level?: number | null;
+	supervise_level?: number | null;
+	rework_count?: number;
+	return_count?: number;
+	merged_count?: number;
+	extension_count?: number;
+	assist_count?: number;
+	recurrence?: boolean;
+	lead_department?: string | null;
+	clock?: Clock | null;
+	tasks?: Task[];
+	allowed_actions?: string[];
+}
+
+export interface LogRow {
+	seq: number;
+	task_id?: string | null;
+	at: string;
+	actor?: string | null;
+	actor_role?: string | null;
+	action: string;
+	from_state?: CaseState | null;
+	to_state?: CaseState | null;
+	note?: string | null;
+	detail?: Record<string, unknown> | string | null;
+}
+
+export interface Span {
+	from: string;
+	to: string;
+}
+
+export interface DeadlineClock {
+	clock: string;
+	task_id?: string | null;
+	state: string;
+	limit: string;
+	calendar?: string | null;
+	started_at: string;
+	due_at: string | null;
+	stopped_at?: string | null;
+	periods?: Span[];
+	skipped?: { date: string; reason?: string | null }[];
+	pauses?: { from: string; to: string | null }[];
+	extensions?: { at: string; limit: string }[];
+}
+
+export interface Evidence {
+	source_id: string;
+	event_id: string;
+	source_kind: string;
+	occurred_at: string;
+	metric?: string | null;
+	value?: number | null;
+	unit?: string | null;
+	title?: string | null;
+	text?: string | null;
+	payload?: { report?: { title?: string; text?: string }; reading?: { unit?: string } } | null;
+}
+
+export interface Department {
+	code: string;
+	name_zh: string;
+	name_en?: string | null;
+	short_zh?: string | null;
+	short_en?: string | null;
+	pinyin?: string | null;
+}
+
+export interface Condition {
+	condition_no: number;
+	limit: string;
+	filing_zh: string;
+	filing_en?: string | null;
+	close_zh?: string | null;
+	close_en?: string | null;
+}
+
+export interface CaseType {
+	type_code: string;
+	name_zh: string;
+	name_en?: string | null;
+	domain?: string | null;
+	pinyin?: string | null;
+	lead_department?: string | null;
+	conditions?: Condition[];
+}
+
+export interface City {
+	name_zh: string;
+	name_en?: string | null;
+	division: string;
+	zone: string;
+	bbox: [number, number, number, number] | [null, null, null, null];
+	boundary?: GeoJSON.GeoJSON | null;
+	districts?: GeoJSON.FeatureCollection | null;
+	streets?: GeoJSON.FeatureCollection | null;
+}

@@ -1,0 +1,88 @@
+// What is open on the page besides the data: panel, help, theme, toasts, the line in the foot.
+import { effect, signal } from "@preact/signals";
+import { lang } from "./text";
+
+export interface Target {
+	action: string;
+	/** The task the action is for; absent for an action on the case itself. */
+	taskId?: string;
+}
+
+/** The action panel that slides over the case, if any. */
+export const panel = signal<Target | null>(null);
+/** The full deadline explanation. */
+export const why = signal(false);
+export const help = signal(false);
+export const more = signal(false);
+/** Below 1600 px case and map share a place. */
+export const mapShown = signal(false);
+/** A word in the foot line: why a key did nothing. */
+export const footNote = signal("");
+export const singleKeys = signal(localStorage.getItem("keys") !== "off");
+
+effect(() => localStorage.setItem("keys", singleKeys.value ? "on" : "off"));
+
+export function say(text: string) {
+	footNote.value = text;
+	setTimeout(() => {
+		if (footNote.peek() === text) footNote.value = "";
+	}, 6000);
+}
+
+// ---- theme ----
+
+export type Theme = "light" | "dark";
+
+const storedTheme = localStorage.getItem("theme");
+export const theme = signal<Theme>(
+	storedTheme === "dark" || storedTheme === "light" ? storedTheme
+		: matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light",
+);
+
+export function setTheme(next: Theme) {
+	theme.value = next;
+	localStorage.setItem("theme", next);
+}
+
+effect(() => {
+	document.documentElement.dataset.theme = theme.value;
+});
+effect(() => {
+	document.documentElement.lang = lang.value === "zh" ? "zh-Hans" : "en";
+});
+
+// ---- toasts ----
+
+export interface Toast {
+	id: number;
+	kind: "done" | "warn";
+	text: string;
+	button?: { label: string; run: () => void };
+}
+
+export const toasts = signal<readonly Toast[]>([]);
+let toastId = 0;
+
+export function toast(kind: Toast["kind"], text: string, button?: Toast["button"]) {
+	const id = ++toastId;
+	// Of things that went well the last is enough.
+	const kept = kind === "done" ? toasts.peek().filter((entry) => entry.kind === "warn") : toasts.peek();
+	toasts.value = [...kept.slice(-2), { id, kind, text, ...(button && { button }) }];
+	// Work not done stays until it is seen to.
+	if (kind === "done") setTimeout(() => dropToast(id), 5000);
+	else if (!button) setTimeout(() => dropToast(id), 12_000);
+}
+
+export function dropToast(id: number) {
+	toasts.value = toasts.peek().filter((entry) => entry.id !== id);
+}
+
+// ---- sizes that the script and the style sheet must agree on ----
+
+const small = matchMedia("(max-width: 1599px)");
+export const isSmall = signal(small.matches);
+small.addEventListener("change", () => (isSmall.value = small.matches));
+
+const rem = () => parseFloat(getComputedStyle(document.documentElement).fontSize);
+export const rowHeight = () => Math.round((isSmall.value ? 1.75 : 1.875) * rem());
+export const groupHeight = () => Math.round((isSmall.value ? 1.25 : 1.375) * rem());
