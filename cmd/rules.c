@@ -1,0 +1,237 @@
+/* tongguan rules: check packs, run the examples inside them, say why an incident fired. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/io/pg.h"
+#include "base/share.h"
+#include "base/yaml.h"
+#include "cmd/cmd.h"
+#include "correlate/example.h"
+#include "correlate/pack.h"
+#include "queries.h"
+
+#define NAME "rules"
+
+static const char usage[] =
+	"usage: tongguan rules check [--city DIR|NAME] FILE|FOLDER...\n"
+	"       tongguan rules test  [--city DIR|NAME] FILE|FOLDER...\n"
+	"       tongguan rules explain INCIDENT_ID\n\n"
+	"  check    say what is wrong in packs: FILE:LINE:COLUMN: what to mend; exit 1 when anything is\n"
+	"  test     check, then run the examples of every rule\n"
+	"  explain  say why an incident fired, from the database\n\n"
+	"No radius may be larger than the city's halo_m. It comes from --city, else from the city loaded in the\n"
+	"database, else it is taken as 500 m.\n";
+
+#define HALO_DEFAULT_M 500
+
+/* ---- which halo ------------------------------------------------------------------------------------------------- */
+
+static int halo_of_city(const char *city, double *ret)
+{
+	struct tg_buf path = {0}, why = {0};
+	struct tg_yaml *root = NULL, *node = NULL;
+	int rc = strchr(city, '/') ? tg_buf_addf(&path, "%s/city.yaml", city) : -TG_ENOENT;
+
+	if (rc) {
+		struct tg_buf name = {0};
+
+		rc = tg_buf_addf(&name, "schema/cities/%s/city.yaml", city);
+		if (!rc)
+			rc = tg_share_path(tg_buf_cstr(&name), &path);
+		tg_buf_release(&name);
+	}
+	if (!rc)
+		rc = tg_yaml_load(tg_buf_cstr(&path), &root, &why);
+	if (!rc)
+		node = tg_yaml_get(root, "halo_m");
+	if (!node || tg_yaml_dbl(node, ret))
+		rc = tg_cmd_fail(NAME, "no halo_m can be read for the city %s%s%s", city, why.len ? ": " : "",
+			why.len ? tg_buf_cstr(&why) : "");
+	if (root)
+		tg_yaml_free(root);
+	tg_buf_release(&path);
+	tg_buf_release(&why);
+	return rc;
+}
+
+static double halo_of_database(const char *url)
+{
+	struct tg_buf why = {0};
+	PGconn *conn = tg_pg_connect_blocking(url, "tongguan rules", &why);
+	double halo_m = HALO_DEFAULT_M;
+
+	if (conn) {
+		PGresult *res = PQexec(conn, tg_sql_city_halo);
+
+		if (PQresultStatus(res) == PGRES_TUPLES_OK && PQntuples(res) == 1)
+			halo_m = strtod(PQgetvalue(res, 0, 0), NULL);
+		PQclear(res);
+		PQfinish(conn);
+	}
+	tg_buf_release(&why);
+	return halo_m;
+}
+
+/* ---- check and test --------------------------------------------------------------------------------------------- */
+
+static int load_path(const char *path, const struct tg_pack_limits *limits, struct tg_ruleset *set, size_t *refused,
+	struct tg_buf *why)
+{
+	struct stat st;
+	size_t n = 0;
+	int rc;
+
+	if (stat(path, &st) == 0 && S_ISDIR(st.st_mode)) {
+		rc = tg_packs_load(path, limits, set, &n, why);
+		*refused += n;
+		return rc;
+	}
+	rc = tg_pack_load(path, limits, set, why);
+	*refused += rc != 0;
+	return rc;
+}
+
+static size_t test_rule(const struct tg_rule *rule, size_t *ret_run)
+{
+	size_t failed = 0;
+
+	for (size_t i = 0; i < rule->examples_len; i++) {
+		struct tg_buf why = {0};
+		int rc = tg_example_run(rule, &rule->examples[i], &why);
+
+		printf("%s  %s: %s\n", rc ? "FAIL" : "ok  ", rule->id, rule->examples[i].name);
+		if (rc)
+			printf("%s:%d:\n%s", rule->file, rule->examples[i].line,
+				rc < 0 ? tg_err_text(rc) : tg_buf_cstr(&why));
+		failed += rc != 0;
+		(*ret_run)++;
+		tg_buf_release(&why);
+	}
+	return failed;
+}
+
+static int test_rules(const struct tg_ruleset *set)
+{
+	size_t run = 0, failed = 0, bare = 0, idle = 0;
+
+	for (size_t i = 0; i < set->len; i++) {
+		const struct tg_rule *rule = set->rules[i];
+
+		if (!tg_rule_runs(rule)) {
+			printf("idle  %s: this version checks %s rules but does not evaluate them\n", rule->id,
+				tg_rule_kind_name(rule->kind));
+			idle++;
+		} else if (rule->examples_len == 0) {
+			printf("bare  %s: no examples\n", rule->id);
+			bare++;
+		} else {
+			failed += test_rule(rule, &run);
+		}
+	}
+	printf("%zu rules, %zu examples, %zu failed, %zu rules without examples, %zu not evaluated\n", set->len, run,
+		failed, bare, idle);
+	return failed ? TG_EXIT_FAILED : TG_EXIT_DONE;
+}
+
+static int check(int argc, char **argv, const struct tg_conf *conf, bool test)
+{
+	struct tg_pack_limits limits = {0};
+	struct tg_ruleset set = {0};
+	struct tg_buf why = {0};
+	size_t refused = 0;
+	int code = TG_EXIT_DONE, first = 2;
+
+	if (argc > 3 && strcmp(argv[2], "--city") == 0) {
+		if (halo_of_city(argv[3], &limits.radius_max_m))
+			return TG_EXIT_USAGE;
+		first = 4;
+	} else {
+		limits.radius_max_m = halo_of_database(conf->postgres_url);
+	}
+	if (first >= argc)
+		return tg_cmd_usage(NAME, "%s wants files or folders", argv[1]);
+	for (int i = first; i < argc; i++)
+		if (load_path(argv[i], &limits, &set, &refused, &why) == -TG_ENOENT && why.len == 0)
+			code = tg_cmd_fail(NAME, "%s cannot be read", argv[i]);
+	fputs(tg_buf_cstr(&why), stdout);
+	if (refused)
+		code = TG_EXIT_FAILED;
+	if (!test && code == TG_EXIT_DONE)
+		printf("%zu rules in %zu files: nothing to mend\n", set.len, set.files_len);
+	if (test && code == TG_EXIT_DONE)
+		code = test_rules(&set);
+	tg_buf_release(&why);
+	tg_ruleset_release(&set);
+	return code;
+}
+
+/* ---- explain ---------------------------------------------------------------------------------------------------- */
+
+static void print_row(const PGresult *res)
+{
+	for (int c = 0; c < PQnfields(res); c++)
+		if (!PQgetisnull(res, 0, c))
+			printf("%-12s %s\n", PQfname(res, c), PQgetvalue(res, 0, c));
+}
+
+static void print_members(const PGresult *res)
+{
+	printf("\n%-36s  %-32s  %-6s  %s\n", "event", "happened", "role", "from");
+	for (int r = 0; r < PQntuples(res); r++)
+		printf("%-36s  %-32s  %-6s  %s\n", PQgetvalue(res, r, 0), PQgetvalue(res, r, 1), PQgetvalue(res, r, 2),
+			PQgetvalue(res, r, 3));
+}
+
+static int explain(const char *id, const struct tg_conf *conf)
+{
+	struct tg_buf why = {0};
+	PGconn *conn = tg_pg_connect_blocking(conf->postgres_url, "tongguan rules", &why);
+	const char *params[] = {id};
+	PGresult *row, *members;
+	int code = TG_EXIT_DONE;
+
+	if (!conn) {
+		tg_cmd_fail(NAME, "%s", tg_buf_cstr(&why));
+		tg_buf_release(&why);
+		return TG_EXIT_FAILED;
+	}
+	row = PQexecParams(conn, tg_sql_incident_explained, 1, NULL, params, NULL, NULL, 0);
+	if (PQresultStatus(row) != PGRES_TUPLES_OK) {
+		code = tg_cmd_fail(NAME, "%s", PQresultErrorMessage(row));
+	} else if (PQntuples(row) == 0) {
+		code = tg_cmd_fail(NAME, "there is no incident %s", id);
+	} else {
+		members = PQexecParams(conn, tg_sql_incident_members, 1, NULL, params, NULL, NULL, 0);
+		print_row(row);
+		if (PQresultStatus(members) == PGRES_TUPLES_OK)
+			print_members(members);
+		PQclear(members);
+	}
+	PQclear(row);
+	PQfinish(conn);
+	tg_buf_release(&why);
+	return code;
+}
+
+int cmd_rules(int argc, char **argv)
+{
+	struct tg_conf conf;
+	int code = tg_cmd_begin(&argc, argv, usage, false, &conf);
+
+	if (code >= 0)
+		return code;
+	if (argc < 2)
+		code = tg_cmd_usage(NAME, "say check, test or explain");
+	else if (strcmp(argv[1], "check") == 0 || strcmp(argv[1], "test") == 0)
+		code = check(argc, argv, &conf, argv[1][0] == 't');
+	else if (strcmp(argv[1], "explain") == 0 && argc == 3)
+		code = explain(argv[2], &conf);
+	else if (strcmp(argv[1], "explain") == 0)
+		code = tg_cmd_usage(NAME, "explain wants one incident id");
+	else
+		code = tg_cmd_usage(NAME, "there is no '%s'; known: check, test, explain", argv[1]);
+	tg_conf_release(&conf);
+	return code;
+}
