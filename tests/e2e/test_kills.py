@@ -1,0 +1,143 @@
+"""Kill -9 at named points with a thousand events in flight: nothing lost, nothing doubled, by the driver's own ledger.
+
+Every fault proves that it hit (the process writes the point's name before it kills itself). One deliberately broken build a point
+must fail the same checks, or the checks see nothing.
+"""
+import json
+import os
+import random
+import subprocess
+import uuid
+
+import pytest
+from harness import BINARY, ROOT, Role, now_us, report, scattered, wait_for
+from test_whole_way import single_types
+
+EVENTS = 1200
+SEEDS = (1, 2, 3, 4)
+# point → (role, highest passage that leaves a thousand events in flight)
+POINTS = {
+    "ingest_after_copy": ("ingest", 2),
+    "ingest_after_commit": ("ingest", 2),
+    "correlate_before_row": ("correlate", 1),
+    "correlate_before_redis": ("correlate", 1),
+    "dispatch_after_commit": ("dispatch", 150),
+}
+BROKEN = {
+    "ingest_after_copy": "OFFSET_FIRST",
+    "ingest_after_commit": "FORWARD_NEVER_AGAIN",
+    "correlate_before_row": "REDIS_BEFORE_ROW",
+    "correlate_before_redis": "MINT_AGAIN",
+    "dispatch_after_commit": "OUTBOX_AFTER_COMMIT",
+}
+ENV = {"TONGGUAN_INGEST_BATCH_ROWS": "100"}
+
+
+class Line:
+    """The three roles, each replaceable by one with a fault or from another build."""
+
+    def __init__(self, city):
+        self.city = city
+        self.types = single_types()
+        self.roles = {name: self.start(name) for name in ("ingest", "correlate", "dispatch")}
+        for role in self.roles.values():
+            role.ready()
+
+    def start(self, name, **kwargs):
+        return Role(self.city, name, env=ENV, **kwargs)
+
+    def close(self):
+        for name in ("dispatch", "correlate", "ingest"):
+            self.roles[name].kill()
+
+    def strike(self, point, seed, binary=BINARY):
+        """The backlog is produced while the role is down; it comes up with the fault set, dies, and comes up again."""
+        role, highest = POINTS[point]
+        rng = random.Random(f"{point}-{seed}")
+        ledger = self.ledger(rng)
+        self.roles[role].stop()
+        if role == "ingest":
+            self.city.produce("tongguan.citizen.reports", list(ledger.values()))
+        passage = rng.randint(1, highest)
+        self.roles[role] = self.start(role, fault=f"{point}:{passage}", binary=binary)
+        if role != "ingest":
+            self.city.produce("tongguan.citizen.reports", list(ledger.values()))
+        assert self.roles[role].died_at_fault(), f"{point}:{passage} was not hit"
+        done = self.cases(ledger)
+        assert EVENTS - done >= 1000, f"only {EVENTS - done} events were in flight"
+        self.roles[role] = self.start(role, binary=binary).ready()
+        return ledger
+
+    def ledger(self, rng):
+        tag = uuid.uuid4().hex[:12]
+        made = {}
+        for i in range(EVENTS):
+            lon, lat = scattered(rng)
+            event = report(f"{tag}-{i}", source="driver", occurred_us=now_us(), lon=lon, lat=lat, type_code=rng.choice(self.types),
+                           reporter=f"r{rng.randrange(50)}")
+            made[event.event_id] = event.SerializeToString()
+        return made
+
+    def cases(self, ledger):
+        return self.city.value("""SELECT count(DISTINCT c.case_id) FROM tongguan.events e JOIN tongguan.incident_events m
+            ON m.event_uid = e.uid JOIN tongguan.cases c USING (incident_id) WHERE e.event_id = ANY(%s)""", list(ledger))
+
+    def violations(self, ledger, timeout=60):
+        """What the ledger finds lost or doubled."""
+        try:
+            wait_for(lambda: self.cases(ledger) >= EVENTS and self.published(ledger), timeout, every=0.3)
+        except AssertionError:
+            pass
+        ids, faults = list(ledger), []
+        stored = dict(self.city.rows("SELECT event_id, count(*) FROM tongguan.events WHERE event_id = ANY(%s) GROUP BY 1", ids))
+        faults += ["event lost"] if len(stored) < EVENTS else []
+        faults += ["event doubled"] if any(n > 1 for n in stored.values()) else []
+        mapped = dict(self.city.rows("""SELECT e.event_id, count(*) FROM tongguan.events e JOIN tongguan.incident_events m
+            ON m.event_uid = e.uid WHERE e.event_id = ANY(%s) GROUP BY 1""", ids))
+        faults += ["incident lost"] if len(mapped) < EVENTS else []
+        faults += ["incident doubled"] if any(n > 1 for n in mapped.values()) else []
+        incidents = self.city.value("""SELECT count(DISTINCT i.incident_id) FROM tongguan.incidents i
+            WHERE i.evidence && (SELECT array_agg(e.uid::text) FROM tongguan.events e WHERE e.event_id = ANY(%s))""", ids)
+        faults += ["incident doubled"] if incidents > EVENTS else []
+        faults += ["case lost"] if self.cases(ledger) < EVENTS else []
+        faults += ["case event lost"] if not self.published(ledger) else []
+        return faults
+
+    def published(self, ledger):
+        """Every log entry of the ledger's cases is in tongguan.case.events."""
+        wanted = {(str(case), seq) for case, seq in self.city.rows("""SELECT DISTINCT l.case_id, l.seq FROM tongguan.events e
+            JOIN tongguan.incident_events m ON m.event_uid = e.uid JOIN tongguan.cases c USING (incident_id)
+            JOIN tongguan.case_log l USING (case_id) WHERE e.event_id = ANY(%s)""", list(ledger))}
+        sent = set()
+        for record in self.city.consume("tongguan.case.events"):
+            doc = json.loads(record.value())
+            if doc.get("seq"):
+                sent.add((str(doc["case_id"]), doc["seq"]))
+        return wanted <= sent
+
+
+@pytest.fixture(scope="module")
+def line(servers):
+    running = Line(servers)
+    yield running
+    running.close()
+
+
+def broken_build(name):
+    subprocess.run(["make", "-s", "--no-print-directory", f"-j{os.cpu_count()}", f"BREAK={name}", "program"], cwd=ROOT, check=True)
+    return os.path.join(ROOT, f"build/break-{name}/tongguan")
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("point", POINTS)
+def test_kills__nothing_is_lost_and_nothing_doubled(line, point, seed):
+    assert line.violations(line.strike(point, seed)) == []
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_kills__a_broken_build_fails_the_same_checks(line, point):
+    ledger = line.strike(point, 99, binary=broken_build(BROKEN[point]))
+    assert line.violations(ledger, timeout=15) != []
+    role, _ = POINTS[point]
+    line.roles[role].stop()
+    line.roles[role] = line.start(role).ready()
