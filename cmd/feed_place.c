@@ -11,7 +11,7 @@ static int read_datum(struct feed_reader *r, struct tg_yaml *map, struct feed_pl
 {
 	static const char *const names[] = {"wgs84", "gcj02", "bd09", "cgcs2000"};
 	struct tg_yaml *node = tg_yaml_get(map, "datum");
-	const char *text;
+	const char *text = NULL;
 	int rc;
 
 	if (!node)

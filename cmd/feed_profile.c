@@ -325,7 +325,7 @@ static int read_file(struct feed_reader *r, struct tg_yaml *root, const char *fi
 	struct tg_yaml *file_node, *format_node;
 	struct tg_buf what = {.max = 1024};
 	enum feed_format found = FEED_CSV;
-	const char *name, *text;
+	const char *name = NULL, *text = NULL;
 	int rc = feed_need(r, root, "file", &file_node);
 
 	if (!rc)

@@ -46,7 +46,7 @@ static int take_entry(struct table *t, void *row)
 static int take_spot(struct table *t, void *row)
 {
 	struct feed_spot *spot = row;
-	const char *lon, *lat;
+	const char *lon = NULL, *lat = NULL;
 	int rc = copy_field(t, t->column[0], &spot->value);
 
 	if (!rc)
@@ -108,7 +108,7 @@ static int finish_table(struct table *t, const struct tg_yaml *node, void **ret,
 
 static int open_table(struct table *t, const struct tg_yaml *node)
 {
-	const char *name;
+	const char *name = NULL;
 	int rc = feed_scalar(t->r, node, &name);
 
 	if (!rc)

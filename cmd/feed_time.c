@@ -35,7 +35,7 @@ static int read_format(struct feed_reader *r, const struct tg_yaml *node, struct
 		[FEED_EPOCH_MS] = "epoch_ms",
 		[FEED_EPOCH_US] = "epoch_us",
 	};
-	const char *text;
+	const char *text = NULL;
 	int rc = feed_scalar(r, node, &text);
 
 	if (rc)
@@ -55,7 +55,7 @@ static int read_format(struct feed_reader *r, const struct tg_yaml *node, struct
 int feed_time_read(struct feed_reader *r, struct tg_yaml *node, struct feed_time *ret)
 {
 	struct tg_yaml *value, *format, *zone;
-	const char *name;
+	const char *name = NULL;
 	int rc = feed_check_keys(r, node, "value format zone");
 
 	if (!rc)

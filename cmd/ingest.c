@@ -2,9 +2,10 @@
 
 #include "cmd/cmd.h"
 
-static const char usage[] = "usage: tongguan ingest [--config FILE]\n\n"
-			    "Stores what arrives on the input topics, once, and publishes it with its place.\n"
-			    "Runs until SIGTERM: then it finishes the batch in flight.\n";
+static const char usage[] =
+	"usage: tongguan ingest [--config FILE]\n\n"
+	"Stores what arrives on the input topics, once, and publishes it with its place.\n"
+	"Runs until SIGTERM: then it finishes the batch in flight.\n";
 
 int cmd_ingest(int argc, char **argv)
 {

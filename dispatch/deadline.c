@@ -11,7 +11,7 @@
 struct explained {
 	const char *clock, *task_id, *state, *limit;
 	const struct tg_calendar *cal;
-	int64_t started_us, due_us;
+	int64_t started_us, due_us, stopped_us;
 	struct tg_span pauses[TG_CLOCK_PAUSES_MAX];
 	struct tg_extension extensions[TG_CLOCK_EXTENSIONS_MAX];
 	size_t pauses_count, extensions_count;
@@ -78,6 +78,7 @@ static void write_clock(struct tg_jw *w, const char *key, struct explained *e)
 	tg_jw_str(w, "calendar", e->cal ? tg_calendar_name(e->cal) : NULL);
 	put_time(w, "started_at", e->started_us);
 	put_time(w, "due_at", e->due_us);
+	put_time(w, "stopped_at", e->stopped_us);
 	tg_jw_array(w, "periods");
 	walk(e, w, true);
 	tg_jw_array_end(w);
@@ -160,6 +161,7 @@ int tg_deadline_write_stored(struct tg_jw *w, const char *key, const struct tg_c
 		.cal = tg_city_calendar(city, json_string_value(json_object_get(clock, "calendar"))),
 		.started_us = number(clock, "started_us"),
 		.due_us = number(clock, "due_us"),
+		.stopped_us = number(clock, "stopped_us"),
 		.amount_us = number(clock, "amount_us")};
 	int rc;
 
@@ -169,6 +171,8 @@ int tg_deadline_write_stored(struct tg_jw *w, const char *key, const struct tg_c
 		return 0; /* it measures, it has no deadline */
 	if (!strcmp(e.state, "paused"))
 		e.due_us = INT64_MAX;
+	if (strcmp(e.state, "stopped"))
+		e.stopped_us = TG_NO_TIME; /* a paused clock keeps its instant under pauses */
 	rc = read_spans(clock, &e);
 	if (!rc)
 		write_clock(w, key, &e);
@@ -263,7 +267,7 @@ static void ask(json_t *errors, const struct tg_city *city, const json_t *body, 
 
 int tg_deadline_write_asked(struct tg_jw *w, const struct tg_city *city, const json_t *body, json_t **ret_errors)
 {
-	struct explained e = {.state = "running"};
+	struct explained e = {.state = "running", .stopped_us = TG_NO_TIME};
 	json_t *errors = json_array();
 
 	if (!errors)

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/io/service.h"
 #include "base/log.h"
 #include "dispatch/due.h"
 #include "dispatch/intake_impl.h"
@@ -125,6 +126,12 @@ static json_t *incident_json(struct intake_batch *b, const struct intake_item *i
 	made = json_pack("{s:s, s:I, s:s?, s:O?, s:O?}", "incident_id", it->msg.incident_id, "revision",
 		(json_int_t)it->msg.revision, "case_id", case_id[0] ? case_id : NULL, "from",
 		json_object_get(it->doc, "first_event_at"), "to", json_object_get(it->doc, "last_event_at"));
+#ifdef TG_BREAK_OUTBOX_AFTER_COMMIT
+	if (change && fresh) {
+		json_object_set_new(change, "silent", json_true());
+		(void)!tg_buf_addf(&b->late, "%s%s", b->late.len ? "," : "{", case_id);
+	}
+#endif
 	if (change)
 		json_object_set_new(made, "change", change);
 	else
@@ -171,6 +178,28 @@ static json_t *batch_json(struct intake_batch *b, const json_t *known, int *ret_
 
 /* --- the transaction --- */
 
+#ifdef TG_BREAK_OUTBOX_AFTER_COMMIT
+static const char sql_tell_late[] = "SELECT tongguan.case_tell(c, e, '{}') FROM tongguan.case_file c"
+				    " JOIN tongguan.case_entry e USING (case_id)"
+				    " WHERE case_id = ANY ($1::uuid[]) ORDER BY case_id, e.seq";
+
+static void on_told_late(void *ctx, int rc, const PGresult *res)
+{
+	(void)res;
+	batch_over(ctx, rc);
+}
+
+static bool tell_late(struct intake_batch *b)
+{
+	const char *params[1];
+
+	if (!b->late.len || tg_buf_add_cstr(&b->late, "}"))
+		return false;
+	params[0] = tg_buf_cstr(&b->late);
+	return !tg_pg_query(b->pg, sql_tell_late, params, 1, on_told_late, b);
+}
+#endif
+
 static void on_commit(void *ctx, int rc, const PGresult *res)
 {
 	struct intake_batch *b = ctx;
@@ -178,6 +207,13 @@ static void on_commit(void *ctx, int rc, const PGresult *res)
 	/* COMMIT of a transaction that has failed says ROLLBACK and is no error. */
 	if (!b->rc && !rc && strcmp(PQcmdStatus((PGresult *)(uintptr_t)res), "COMMIT"))
 		rc = -TG_EPG;
+	/* One passage a case, as if each had been a transaction of its own. */
+	for (int i = 0; !b->rc && !rc && i < b->counts[TG_INTAKE_OPENED] + b->counts[TG_INTAKE_NOTED]; i++)
+		tg_fault_point("dispatch_after_commit");
+#ifdef TG_BREAK_OUTBOX_AFTER_COMMIT
+	if (!b->rc && !rc && tell_late(b))
+		return;
+#endif
 	batch_over(b, b->rc ? b->rc : rc);
 }
 
@@ -286,6 +322,9 @@ void intake_batch_run(struct intake_batch *b, void (*done)(void *ctx), void *ctx
 	b->rc = 0;
 	b->poison = false;
 	memset(b->counts, 0, sizeof(b->counts));
+#ifdef TG_BREAK_OUTBOX_AFTER_COMMIT
+	tg_buf_reset(&b->late);
+#endif
 	mark_overtaken(b);
 	if (tg_pg_pool_take(b->d->write, BATCH_WAIT_MS, on_taken, b)) {
 		b->rc = -TG_EFULL;

@@ -118,9 +118,10 @@ static int begin(struct viewing *v, const struct tg_dispatch *d, const struct tg
 	return d->city ? tg_case_from_doc(doc, &v->kase) : -TG_ECLOSED;
 }
 
+/* Fifteen digits: a coordinate reads as it was given, 42.345 and not 42.344999999999999. */
 static int dump(const json_t *doc, struct tg_buf *out)
 {
-	char *text = json_dumps(doc, JSON_COMPACT);
+	char *text = json_dumps(doc, JSON_COMPACT | JSON_REAL_PRECISION(15));
 	int rc = text ? tg_buf_add_cstr(out, text) : -TG_ENOMEM;
 
 	free(text);

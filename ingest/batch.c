@@ -6,9 +6,10 @@
 
 #include "base/clock.h"
 
-/* One record may pass a batch's own limit: the largest event, each of its bytes escaped, and its copies. */
+/* One record may pass a batch's own limit: the largest event, each of its bytes escaped, and its
+ * copies. */
 #define SLACK_BYTES ((size_t)64 << 20)
-#define NO_TIME	    INT64_MIN
+#define NO_TIME     INT64_MIN
 
 int tg_batch_new(size_t rows_max, size_t bytes_max, struct tg_batch **ret)
 {
@@ -70,8 +71,9 @@ bool tg_batch_empty(const struct tg_batch *batch)
 bool tg_batch_full(const struct tg_batch *batch)
 {
 	return batch->rows_count >= batch->rows_max || batch->rows.len >= batch->bytes_max ||
-	       batch->bytes.len >= 2 * batch->bytes_max || batch->outs_count >= 4 * batch->rows_max ||
-	       batch->deads_count >= batch->rows_max || batch->months_count == TG_BATCH_MONTHS_MAX;
+	       batch->bytes.len >= 2 * batch->bytes_max ||
+	       batch->outs_count >= 4 * batch->rows_max || batch->deads_count >= batch->rows_max ||
+	       batch->months_count == TG_BATCH_MONTHS_MAX;
 }
 
 int tg_batch_add_row(struct tg_batch *batch, const struct tg_row *row)
@@ -110,7 +112,8 @@ static int add_key(struct tg_buf *bytes, const struct tg_located_out *located)
 	return tg_buf_addf(bytes, "%d", located->place->region);
 }
 
-static int add_message(struct tg_batch *batch, const struct tg_located_out *located, struct tg_out *out)
+static int add_message(
+	struct tg_batch *batch, const struct tg_located_out *located, struct tg_out *out)
 {
 	struct tg_buf *bytes = &batch->bytes;
 	int rc = add_key(bytes, located);

@@ -1,5 +1,6 @@
-/* What one transaction stores and what is published after it: COPY rows, dead letters, messages, and how far each
- * partition comes by it. Filled while another is in flight; emptied in one call, its memory kept. */
+/* What one transaction stores and what is published after it: COPY rows, dead letters, messages,
+ * and how far each partition comes by it. Filled while another is in flight; emptied in one call,
+ * its memory kept. */
 #ifndef TG_INGEST_BATCH_H
 #define TG_INGEST_BATCH_H
 
@@ -10,14 +11,14 @@
 
 /* Of one partition: the batch holds everything up to `next`. */
 struct tg_span {
-	int64_t next;	 /* 0: nothing of this partition */
+	int64_t next;    /* 0: nothing of this partition */
 	int64_t high_us; /* highest occurred_at; INT64_MIN: none */
 };
 
 enum tg_out_kind { TG_OUT_LOCATED, TG_OUT_HALO, TG_OUT_DEAD };
 
-/* A message to be published. In bytes at `at`: key, value, then per header its name with NUL, length (4 bytes,
- * native) and value. */
+/* A message to be published. In bytes at `at`: key, value, then per header its name with NUL,
+ * length (4 bytes, native) and value. */
 struct tg_out {
 	enum tg_out_kind kind;
 	int32_t partition; /* of events.located; -1: by key */
@@ -50,8 +51,8 @@ struct tg_batch {
 	unsigned generation; /* of the assignment it belongs to */
 	struct tg_buf rows;  /* binary COPY, head included */
 	size_t rows_count;
-	struct tg_buf bytes;		      /* what outs and deads point into */
-	struct tg_buf outs, deads;	      /* arrays of struct tg_out, struct tg_dead */
+	struct tg_buf bytes;       /* what outs and deads point into */
+	struct tg_buf outs, deads; /* arrays of struct tg_out, struct tg_dead */
 	size_t outs_count, deads_count;
 	struct tg_span *spans; /* one a partition of the assignment */
 	size_t spans_count, spans_cap;

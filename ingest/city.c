@@ -12,9 +12,9 @@
 static const char begin_sql[] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 static const char end_sql[] = "COMMIT";
 static const char version_sql[] = "SELECT version FROM tongguan.city";
-static const char frame_sql[] =
-	"SELECT version, ST_XMin(boundary), ST_YMin(boundary), ST_XMax(boundary), ST_YMax(boundary), region_m, halo_m"
-	" FROM tongguan.city";
+static const char frame_sql[] = "SELECT version, ST_XMin(boundary), ST_YMin(boundary), "
+				"ST_XMax(boundary), ST_YMax(boundary), region_m, halo_m"
+				" FROM tongguan.city";
 static const char cells_sql[] =
 	"SELECT c.cell_id, c.street, s.district, ST_AsGeoJSON(c.geom, 15) FROM tongguan.grid_cell c"
 	" LEFT JOIN tongguan.street s ON s.code = c.street ORDER BY c.id";
@@ -38,7 +38,8 @@ struct tg_atlas_watch {
 static void load_failed(struct tg_atlas_watch *w, const char *what, const char *why)
 {
 	if (!w->failed)
-		tg_log(TG_ERROR, "city not taken up", TG_F("what", TG_S(what)), TG_F("why", TG_S(why)));
+		tg_log(TG_ERROR, "city not taken up", TG_F("what", TG_S(what)),
+			TG_F("why", TG_S(why)));
 	w->failed = true;
 }
 
@@ -59,8 +60,9 @@ static void on_frame(void *ctx, int rc, const PGresult *res)
 		return;
 	}
 	w->next_version = tg_pg_i64(res, 0, 0);
-	frame = (struct tg_atlas_frame){tg_pg_f64(res, 0, 1), tg_pg_f64(res, 0, 2), tg_pg_f64(res, 0, 3),
-		tg_pg_f64(res, 0, 4), tg_pg_f64(res, 0, 5), tg_pg_f64(res, 0, 6)};
+	frame = (struct tg_atlas_frame){tg_pg_f64(res, 0, 1), tg_pg_f64(res, 0, 2),
+		tg_pg_f64(res, 0, 3), tg_pg_f64(res, 0, 4), tg_pg_f64(res, 0, 5),
+		tg_pg_f64(res, 0, 6)};
 	rc = tg_atlas_new(&frame, &w->next);
 	if (rc)
 		load_failed(w, "city", tg_err_text(rc));
@@ -74,8 +76,8 @@ static void on_cells(void *ctx, int rc, const PGresult *res)
 	if (!usable(w, "cells", rc, res))
 		return;
 	for (int i = 0; i < PQntuples(res); i++) {
-		if (tg_atlas_add_cell(w->next, tg_pg_text(res, i, 0), tg_pg_text(res, i, 1), tg_pg_text(res, i, 2),
-			    tg_pg_text(res, i, 3), &why)) {
+		if (tg_atlas_add_cell(w->next, tg_pg_text(res, i, 0), tg_pg_text(res, i, 1),
+			    tg_pg_text(res, i, 2), tg_pg_text(res, i, 3), &why)) {
 			load_failed(w, PQgetvalue(res, i, 0), why);
 			return;
 		}
@@ -91,7 +93,8 @@ static void on_devices(void *ctx, int rc, const PGresult *res)
 	for (int i = 0; i < PQntuples(res); i++) {
 		struct tg_lonlat at = {tg_pg_f64(res, i, 1), tg_pg_f64(res, i, 2)};
 
-		rc = tg_atlas_add_device(w->next, tg_pg_text(res, i, 0), tg_pg_null(res, i, 1) ? NULL : &at);
+		rc = tg_atlas_add_device(
+			w->next, tg_pg_text(res, i, 0), tg_pg_null(res, i, 1) ? NULL : &at);
 		if (rc) {
 			load_failed(w, "devices", tg_err_text(rc));
 			return;
@@ -225,7 +228,8 @@ const struct tg_atlas *tg_atlas_watch_now(const struct tg_atlas_watch *watch)
 
 static void on_timer_closed(uv_handle_t *handle)
 {
-	struct tg_atlas_watch *w = tg_container_of((uv_timer_t *)handle, struct tg_atlas_watch, timer);
+	struct tg_atlas_watch *w =
+		tg_container_of((uv_timer_t *)handle, struct tg_atlas_watch, timer);
 
 	tg_atlas_free(w->now);
 	tg_atlas_free(w->next);

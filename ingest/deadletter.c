@@ -78,20 +78,24 @@ static int add_origin(struct tg_batch *batch, const struct tg_record *rec, enum 
 		rc = tg_batch_add_header(batch, "source_topic", tg_slice_cstr(rec->topic));
 	n = snprintf(number, sizeof(number), "%d", rec->partition);
 	if (!rc)
-		rc = tg_batch_add_header(batch, "source_partition", (struct tg_slice){number, (size_t)n});
+		rc = tg_batch_add_header(
+			batch, "source_partition", (struct tg_slice){number, (size_t)n});
 	n = snprintf(number, sizeof(number), "%lld", (long long)rec->offset);
 	if (!rc)
-		rc = tg_batch_add_header(batch, "source_offset", (struct tg_slice){number, (size_t)n});
+		rc = tg_batch_add_header(
+			batch, "source_offset", (struct tg_slice){number, (size_t)n});
 	return rc;
 }
 
-/* Key topic/partition/offset, the original value, the original headers and then where it came from. */
+/* Key topic/partition/offset, the original value, the original headers and then where it came from.
+ */
 static int add_message(struct tg_batch *batch, const struct tg_record *rec, enum tg_reject why,
 	const struct tg_header *headers, size_t n, size_t *ret_value_at)
 {
 	struct tg_buf *bytes = &batch->bytes;
 	struct tg_out out = {.kind = TG_OUT_DEAD, .partition = -1, .at = bytes->len};
-	int rc = tg_buf_addf(bytes, "%s/%d/%lld", rec->topic, rec->partition, (long long)rec->offset);
+	int rc = tg_buf_addf(
+		bytes, "%s/%d/%lld", rec->topic, rec->partition, (long long)rec->offset);
 
 	if (rc)
 		return rc;
@@ -127,10 +131,11 @@ static int add_row(struct tg_batch *batch, const struct tg_record *rec, struct t
 	return rc ? rc : tg_buf_add(&batch->deads, dead, sizeof(*dead));
 }
 
-int tg_dead_add(struct tg_batch *batch, const struct tg_record *rec, size_t part, enum tg_reject why,
-	int64_t received_us, bool stored)
+int tg_dead_add(struct tg_batch *batch, const struct tg_record *rec, size_t part,
+	enum tg_reject why, int64_t received_us, bool stored)
 {
-	struct tg_dead dead = {.part = part, .offset = rec->offset, .received_us = received_us, .why = why};
+	struct tg_dead dead = {
+		.part = part, .offset = rec->offset, .received_us = received_us, .why = why};
 	size_t bytes_len = batch->bytes.len, outs_len = batch->outs.len, outs = batch->outs_count;
 	struct tg_header headers[TG_HEADERS_MAX];
 	size_t n = tg_record_headers(rec, headers, TG_HEADERS_MAX - ORIGIN_HEADERS);
@@ -174,8 +179,8 @@ static int add_bytea(struct tg_buf *out, bool absent, struct tg_slice s)
 	return rc ? rc : tg_buf_add(out, "\"", 1);
 }
 
-static int add_params(const struct tg_batch *batch, const struct tg_dead *dead, const char *topic, int32_t partition,
-	struct tg_buf p[TG_DEAD_PARAMS])
+static int add_params(const struct tg_batch *batch, const struct tg_dead *dead, const char *topic,
+	int32_t partition, struct tg_buf p[TG_DEAD_PARAMS])
 {
 	const char *bytes = batch->bytes.data;
 	int rc = add_text(&p[TOPICS], tg_slice_cstr(topic));
@@ -191,16 +196,19 @@ static int add_params(const struct tg_batch *batch, const struct tg_dead *dead, 
 	if (!rc)
 		rc = tg_buf_addf(&p[RECEIVED], "%lld", (long long)dead->received_us);
 	if (!rc)
-		rc = add_bytea(&p[KEYS], dead->no_key, (struct tg_slice){bytes + dead->key_at, dead->key_len});
+		rc = add_bytea(&p[KEYS], dead->no_key,
+			(struct tg_slice){bytes + dead->key_at, dead->key_len});
 	if (!rc)
-		rc = add_bytea(
-			&p[VALUES], dead->no_value, (struct tg_slice){bytes + dead->value_at, dead->value_len});
+		rc = add_bytea(&p[VALUES], dead->no_value,
+			(struct tg_slice){bytes + dead->value_at, dead->value_len});
 	if (!rc)
-		rc = add_text(&p[HEADERS], (struct tg_slice){bytes + dead->headers_at, dead->headers_len});
+		rc = add_text(&p[HEADERS],
+			(struct tg_slice){bytes + dead->headers_at, dead->headers_len});
 	return rc;
 }
 
-int tg_dead_params(const struct tg_batch *batch, tg_part_name name, void *ctx, struct tg_buf params[TG_DEAD_PARAMS])
+int tg_dead_params(const struct tg_batch *batch, tg_part_name name, void *ctx,
+	struct tg_buf params[TG_DEAD_PARAMS])
 {
 	int rc = 0;
 

@@ -28,8 +28,9 @@ static enum tg_reject decode(struct tg_arena *arena, const struct tg_record *rec
 	return why;
 }
 
-enum tg_reject tg_decode(struct tg_arena *arena, const struct tg_record *rec, const struct tg_decode_limits *limits,
-	int64_t now_us, enum tg_form *ret_form, tg_event_pb **ret)
+enum tg_reject tg_decode(struct tg_arena *arena, const struct tg_record *rec,
+	const struct tg_decode_limits *limits, int64_t now_us, enum tg_form *ret_form,
+	tg_event_pb **ret)
 {
 	const struct tg_event_limits at_arrival = {
 		.arrived_us = tg_record_arrival_us(rec, now_us),
@@ -40,8 +41,8 @@ enum tg_reject tg_decode(struct tg_arena *arena, const struct tg_record *rec, co
 	return decode(arena, rec, &at_arrival, ret_form, ret);
 }
 
-enum tg_reject tg_decode_again(
-	struct tg_arena *arena, const struct tg_record *rec, enum tg_form *ret_form, tg_event_pb **ret)
+enum tg_reject tg_decode_again(struct tg_arena *arena, const struct tg_record *rec,
+	enum tg_form *ret_form, tg_event_pb **ret)
 {
 	const struct tg_event_limits none = {.ahead_us = FOREVER_US};
 

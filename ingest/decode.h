@@ -9,13 +9,16 @@ struct tg_decode_limits {
 	int64_t ahead_us, retention_us;
 };
 
-/* now_us: ingest's clock, which counts as the arrival when the topic does not stamp records itself. */
-enum tg_reject tg_decode(struct tg_arena *arena, const struct tg_record *rec, const struct tg_decode_limits *limits,
-	int64_t now_us, enum tg_form *ret_form, tg_event_pb **ret);
+/* now_us: ingest's clock, which counts as the arrival when the topic does not stamp records itself.
+ */
+enum tg_reject tg_decode(struct tg_arena *arena, const struct tg_record *rec,
+	const struct tg_decode_limits *limits, int64_t now_us, enum tg_form *ret_form,
+	tg_event_pb **ret);
 
-/* For a record that was accepted and stored before: what depends on the clock is not asked again. */
-enum tg_reject tg_decode_again(
-	struct tg_arena *arena, const struct tg_record *rec, enum tg_form *ret_form, tg_event_pb **ret);
+/* For a record that was accepted and stored before: what depends on the clock is not asked again.
+ */
+enum tg_reject tg_decode_again(struct tg_arena *arena, const struct tg_record *rec,
+	enum tg_form *ret_form, tg_event_pb **ret);
 
 /* When the record reached Kafka, as far as that is known. */
 int64_t tg_record_arrival_us(const struct tg_record *rec, int64_t now_us);

@@ -60,7 +60,8 @@ static uint64_t name_hash(const struct tg_dedupe *d, const tg_event_pb *ev)
 	return h ? h : 1;
 }
 
-bool tg_dedupe_add(struct tg_dedupe *d, const tg_event_pb *ev, const uint8_t uid[16], bool *ret_reused)
+bool tg_dedupe_add(
+	struct tg_dedupe *d, const tg_event_pb *ev, const uint8_t uid[16], bool *ret_reused)
 {
 	uint64_t name, *slot;
 

@@ -14,17 +14,18 @@
 #define TOPIC_DEAD    "tongguan.dead_letter"
 #define CONTENT_TYPE  "application/x-protobuf"
 
-#define TURN_MESSAGES  512
-#define TICKETS	       64
-#define QUEUE_MAX      4 /* more batches than there are */
-#define LOOK_UP_MS     5000
+#define TURN_MESSAGES   128
+#define TICKETS         64
+#define QUEUE_MAX       4 /* more batches than there are */
+#define LOOK_UP_MS      5000
 #define HEADERS_OF_OURS 2
 
-/* A batch on its way: every message carries its ticket as tag. Tickets are retired in the order of their batches. */
+/* A batch on its way: every message carries its ticket as tag. Tickets are retired in the order of
+ * their batches. */
 struct ticket {
 	unsigned generation;
 	size_t pending; /* handed over, not yet answered */
-	bool open;	/* more messages may follow */
+	bool open;      /* more messages may follow */
 	bool dropped;
 	struct tg_span *spans;
 	size_t spans_count, spans_cap;
@@ -73,8 +74,8 @@ static void retire(struct tg_forward *fw)
 	}
 }
 
-/* Too large for its topic: it stands in the database, and waiting for it would stop everything. For any other reason it
- * has to be sent again, with all that came after it. */
+/* Too large for its topic: it stands in the database, and waiting for it would stop everything. For
+ * any other reason it has to be sent again, with all that came after it. */
 static void undelivered(struct tg_forward *fw, struct ticket *t, int rc)
 {
 	tg_metric_add(&tg_ingest_metrics[TG_M_UNDELIVERED], 1);
@@ -169,7 +170,8 @@ static void count(const struct tg_out *out)
 		tg_metric_add(&tg_ingest_metrics[TG_M_HALO], 1);
 }
 
-/* True when queue[0] has been handed over whole. False: a turn's worth was sent, or the producer takes no more now. */
+/* True when queue[0] has been handed over whole. False: a turn's worth was sent, or the producer
+ * takes no more now. */
 static bool send_some(struct tg_forward *fw, struct tg_batch *batch, bool *ret_full)
 {
 	for (int n = 0; n < TURN_MESSAGES; n++) {
@@ -187,7 +189,8 @@ static bool send_some(struct tg_forward *fw, struct tg_batch *batch, bool *ret_f
 		batch->outs_sent++;
 		if (rc) {
 			tg_metric_add(&tg_ingest_metrics[TG_M_UNDELIVERED], 1);
-			tg_log(TG_ERROR, "message cannot be sent", TG_F("why", TG_S(tg_err_text(rc))));
+			tg_log(TG_ERROR, "message cannot be sent",
+				TG_F("why", TG_S(tg_err_text(rc))));
 			continue;
 		}
 		fw->now->pending++;
@@ -254,7 +257,8 @@ bool tg_forward_idle(const struct tg_forward *fw)
 	return fw->queue_count == 0 && fw->tickets_count == 0;
 }
 
-int tg_forward_progress(struct tg_forward *fw, const char *topic, int32_t partition, int64_t progress_us)
+int tg_forward_progress(
+	struct tg_forward *fw, const char *topic, int32_t partition, int64_t progress_us)
 {
 	const struct tg_header headers[] = {{"content-type", TG_SLICE(CONTENT_TYPE)}};
 	tg_located_pb record = TONGGUAN__V1__LOCATED_EVENT__INIT;
@@ -273,8 +277,8 @@ int tg_forward_progress(struct tg_forward *fw, const char *topic, int32_t partit
 	return rc;
 }
 
-int tg_forward_open(uv_loop_t *loop, const char *brokers, const struct tg_forward_ops *ops, void *ctx,
-	struct tg_forward **ret)
+int tg_forward_open(uv_loop_t *loop, const char *brokers, const struct tg_forward_ops *ops,
+	void *ctx, struct tg_forward **ret)
 {
 	struct tg_forward *fw = calloc(1, sizeof(*fw));
 	int rc;

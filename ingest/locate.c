@@ -8,12 +8,13 @@
 #include "base/arena.h"
 #include "base/map.h"
 
-#define TYPE_CODES	100000 /* five digits */
-#define CITY_BYTES_MAX	((size_t)256 << 20)
-#define CITY_BLOCK	((size_t)64 << 10)
+#define TYPE_CODES      100000 /* five digits */
+#define CITY_BYTES_MAX  ((size_t)256 << 20)
+#define CITY_BLOCK      ((size_t)64 << 10)
 #define METRES_A_DEGREE (TG_EARTH_RADIUS_M * M_PI / 180)
-/* A halo is measured flat here and on the sphere where it is judged: a little too wide loses nothing. */
-#define HALO_MARGIN	 1.01
+/* A halo is measured flat here and on the sphere where it is judged: a little too wide loses
+ * nothing. */
+#define HALO_MARGIN      1.01
 #define HALO_REGIONS_MAX 2 /* 6 × 6 regions at most, less the own one: 35 */
 
 struct cell {
@@ -64,8 +65,10 @@ int tg_atlas_new(const struct tg_atlas_frame *frame, struct tg_atlas **ret)
 	city->frame = *frame;
 	city->region_lat = frame->region_m / METRES_A_DEGREE;
 	city->region_lon = frame->region_m / metres_lon;
-	city->columns = regions_across((frame->max_lon - frame->min_lon) * metres_lon, frame->region_m);
-	city->rows = regions_across((frame->max_lat - frame->min_lat) * METRES_A_DEGREE, frame->region_m);
+	city->columns =
+		regions_across((frame->max_lon - frame->min_lon) * metres_lon, frame->region_m);
+	city->rows = regions_across(
+		(frame->max_lat - frame->min_lat) * METRES_A_DEGREE, frame->region_m);
 	rc = tg_polyindex_new(&city->index);
 	if (!rc)
 		rc = tg_map_new(0, &city->devices);
@@ -120,13 +123,15 @@ int tg_atlas_add_cell(struct tg_atlas *city, struct tg_slice cell_id, struct tg_
 	if (!rc)
 		rc = keep(city, district, &cell.district);
 	if (!rc)
-		rc = tg_polyindex_add_geojson(city->index, (int32_t)city->cells_count, geojson, ret_why);
+		rc = tg_polyindex_add_geojson(
+			city->index, (int32_t)city->cells_count, geojson, ret_why);
 	if (!rc)
 		city->cells[city->cells_count++] = cell;
 	return rc;
 }
 
-int tg_atlas_add_device(struct tg_atlas *city, struct tg_slice device_id, const struct tg_lonlat *at)
+int tg_atlas_add_device(
+	struct tg_atlas *city, struct tg_slice device_id, const struct tg_lonlat *at)
 {
 	struct device *device = tg_arena_alloc(&city->memory, sizeof(*device));
 
@@ -185,8 +190,8 @@ static int32_t clamp(double cell, int32_t count)
 	return cell >= count ? count - 1 : (int32_t)cell;
 }
 
-/* Which regions lie within reach_m of the point: a rectangle of columns and rows. The outermost regions reach to
- * infinity, so a place outside the city has one too. */
+/* Which regions lie within reach_m of the point: a rectangle of columns and rows. The outermost
+ * regions reach to infinity, so a place outside the city has one too. */
 struct reach {
 	int32_t left, right, bottom, top;
 };
@@ -253,7 +258,8 @@ static struct tg_lonlat to_wgs84(const Tongguan__V1__Location *loc)
 }
 
 /* Sets the point, or leaves the place unknown. */
-static enum tg_reject find_point(const struct tg_atlas *city, const tg_event_pb *ev, struct tg_place *place)
+static enum tg_reject find_point(
+	const struct tg_atlas *city, const tg_event_pb *ev, struct tg_place *place)
 {
 	bool report = ev->payload_case == TONGGUAN__V1__EVENT__PAYLOAD_REPORT;
 	const struct device *device = NULL;
@@ -277,7 +283,8 @@ static enum tg_reject find_point(const struct tg_atlas *city, const tg_event_pb 
 	return TG_ACCEPT;
 }
 
-enum tg_reject tg_locate(const struct tg_atlas *city, const tg_event_pb *ev, int32_t partitions, struct tg_place *ret)
+enum tg_reject tg_locate(const struct tg_atlas *city, const tg_event_pb *ev, int32_t partitions,
+	struct tg_place *ret)
 {
 	struct tg_place place = {0};
 	enum tg_reject why = find_point(city, ev, &place);

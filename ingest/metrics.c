@@ -8,8 +8,10 @@
 static const char *const stages[] = {"wait", "offsets", "copy", "commit", "publish", NULL};
 static const double batch_bounds[] = {1, 3, 10, 30, 100, 300, 1000, 3000, 10000};
 
-#define COUNTER(id, metric, text) [id] = {.name = "tongguan_ingest_" metric, .help = text, .kind = TG_COUNTER}
-#define GAUGE(id, metric, text)	  [id] = {.name = "tongguan_ingest_" metric, .help = text, .kind = TG_GAUGE}
+#define COUNTER(id, metric, text) \
+	[id] = {.name = "tongguan_ingest_" metric, .help = text, .kind = TG_COUNTER}
+#define GAUGE(id, metric, text) \
+	[id] = {.name = "tongguan_ingest_" metric, .help = text, .kind = TG_GAUGE}
 
 struct tg_metric tg_ingest_metrics[TG_M_COUNT] = {
 	COUNTER(TG_M_RECORDS, "records_total", "Records read from the input topics."),
@@ -26,12 +28,15 @@ struct tg_metric tg_ingest_metrics[TG_M_COUNT] = {
 		.label = "reason",
 		.values = tg_reject_labels},
 	COUNTER(TG_M_DUPLICATES, "duplicates_total", "Events that were stored before."),
-	COUNTER(TG_M_REUSED, "event_id_reused_total", "Event ids that came again with another time."),
+	COUNTER(TG_M_REUSED, "event_id_reused_total",
+		"Event ids that came again with another time."),
 	COUNTER(TG_M_LOCATED, "located_total", "Located events published."),
 	COUNTER(TG_M_HALO, "halo_total", "Copies of located events for neighbouring partitions."),
-	COUNTER(TG_M_AGAIN, "published_again_total", "Records below the stored offset that were published again."),
+	COUNTER(TG_M_AGAIN, "published_again_total",
+		"Records below the stored offset that were published again."),
 	COUNTER(TG_M_UNDELIVERED, "undelivered_total", "Messages that Kafka refused for good."),
-	COUNTER(TG_M_STAGED, "staged_batches_total", "Batches that went through the staging table."),
+	COUNTER(TG_M_STAGED, "staged_batches_total",
+		"Batches that went through the staging table."),
 	COUNTER(TG_M_RETRIED, "retried_batches_total", "Transactions rolled back and tried again."),
 	COUNTER(TG_M_FENCED, "fenced_total", "Times another owner had taken over."),
 	[TG_M_STAGE_SECONDS] = {.name = "tongguan_ingest_stage_seconds_total",
@@ -40,7 +45,8 @@ struct tg_metric tg_ingest_metrics[TG_M_COUNT] = {
 		.label = "stage",
 		.values = stages},
 	GAUGE(TG_M_LAG, "lag_records", "Records in Kafka that are not yet read."),
-	GAUGE(TG_M_UNFORWARDED, "unforwarded_records", "Records stored and not yet known to be published."),
+	GAUGE(TG_M_UNFORWARDED, "unforwarded_records",
+		"Records stored and not yet known to be published."),
 	GAUGE(TG_M_PARTITIONS, "partitions", "Source partitions owned."),
 };
 
@@ -48,6 +54,7 @@ int64_t tg_ingest_stage(enum tg_ingest_stage stage, int64_t since_mono_us)
 {
 	int64_t now = tg_mono_us();
 
-	tg_metric_add_at(&tg_ingest_metrics[TG_M_STAGE_SECONDS], (int)stage, (double)(now - since_mono_us) / 1e6);
+	tg_metric_add_at(&tg_ingest_metrics[TG_M_STAGE_SECONDS], (int)stage,
+		(double)(now - since_mono_us) / 1e6);
 	return now;
 }

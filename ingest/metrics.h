@@ -26,7 +26,13 @@ enum tg_ingest_metric {
 	TG_M_COUNT
 };
 
-enum tg_ingest_stage { TG_STAGE_WAIT, TG_STAGE_OFFSETS, TG_STAGE_COPY, TG_STAGE_COMMIT, TG_STAGE_PUBLISH };
+enum tg_ingest_stage {
+	TG_STAGE_WAIT,
+	TG_STAGE_OFFSETS,
+	TG_STAGE_COPY,
+	TG_STAGE_COMMIT,
+	TG_STAGE_PUBLISH
+};
 
 extern struct tg_metric tg_ingest_metrics[TG_M_COUNT];
 

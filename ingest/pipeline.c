@@ -15,13 +15,13 @@
 #include "ingest/source.h"
 #include "ingest/take.h"
 
-#define BATCHES	       3 /* filling, in flight, being published */
-#define TICK_MS	       50
-#define REPORT_EVERY   100 /* ticks */
-#define ASLEEP_US      (5 * TG_US_PER_S)
+#define BATCHES         3 /* filling, in flight, being published */
+#define TICK_MS         50
+#define REPORT_EVERY    100 /* ticks */
+#define ASLEEP_US       (5 * TG_US_PER_S)
 #define IDLE_FORWARD_US 100000
 #define STOP_WAIT_TICKS 100 /* 5 s: in all less than the service's own limit */
-#define AGAIN_MS       1000
+#define AGAIN_MS        1000
 
 struct tg_pipeline {
 	uv_loop_t *loop;
@@ -36,7 +36,7 @@ struct tg_pipeline {
 	struct tg_batch *spare[BATCHES];
 	size_t spare_count;
 	struct tg_batch *filling, *flight;
-	bool storing;	      /* the sink has a transaction of ours */
+	bool storing;          /* the sink has a transaction of ours */
 	struct tg_move *moves; /* of that transaction, one a partition */
 	size_t *moves_part;
 	size_t moves_count, moves_cap;
@@ -83,7 +83,8 @@ static void begin_filling(struct tg_pipeline *p)
 {
 	if (!p->filling && p->spare_count && !p->stopping && tg_source_running(p->source)) {
 		p->filling = p->spare[--p->spare_count];
-		if (tg_batch_reset(p->filling, tg_source_generation(p->source), tg_source_count(p->source))) {
+		if (tg_batch_reset(p->filling, tg_source_generation(p->source),
+			    tg_source_count(p->source))) {
 			tg_log(TG_ERROR, "no batch: out of memory");
 			give_back(p, p->filling);
 			p->filling = NULL;
@@ -123,7 +124,8 @@ static int reserve_moves(struct tg_pipeline *p)
 	return 0;
 }
 
-/* Which rows this transaction moves: those the batch carries on, and those published further since the last one. */
+/* Which rows this transaction moves: those the batch carries on, and those published further since
+ * the last one. */
 static size_t plan_moves(struct tg_pipeline *p, const struct tg_batch *batch)
 {
 	size_t n = 0;
@@ -132,7 +134,8 @@ static size_t plan_moves(struct tg_pipeline *p, const struct tg_batch *batch)
 		return 0;
 	for (size_t i = 0; i < tg_source_count(p->source); i++) {
 		const struct tg_part *part = tg_source_part(p->source, i);
-		struct tg_move m = {part->id, part->epoch, part->next, part->forwarded, part->next, part->forwarded};
+		struct tg_move m = {part->id, part->epoch, part->next, part->forwarded, part->next,
+			part->forwarded};
 
 		if (batch && batch->spans[i].next > m.next)
 			m.next = batch->spans[i].next;
@@ -194,7 +197,8 @@ static void on_stored(void *ctx, int rc)
 	if (!rc && ours) {
 		stored_well(p, batch);
 	} else if (batch) {
-		/* Stored or not, whoever takes the partitions next reads the truth and publishes. */
+		/* Stored or not, whoever takes the partitions next reads the truth and publishes.
+		 */
 		give_back(p, batch);
 	}
 	if (rc == -TG_EFENCED && ours) {
@@ -265,8 +269,8 @@ static void try_take(struct tg_pipeline *p)
 {
 	const char *topics, *partitions, *starts;
 
-	if (p->taking || p->storing || p->stopping || !tg_source_wants_take(p->source) || !tg_sink_up(p->sink) ||
-		!tg_atlas_watch_now(p->city))
+	if (p->taking || p->storing || p->stopping || !tg_source_wants_take(p->source) ||
+		!tg_sink_up(p->sink) || !tg_atlas_watch_now(p->city))
 		return;
 	if (tg_source_take_params(p->source, &topics, &partitions, &starts))
 		return; /* out of memory: the next tick tries again */
@@ -310,20 +314,24 @@ static void on_record(void *ctx, size_t i, struct tg_record *rec)
 	}
 	if (tg_batch_empty(p->filling))
 		uv_prepare_start(&p->flush, on_flush);
-	rc = tg_take(p->taker, tg_atlas_watch_now(p->city), p->filling, tg_source_part(p->source, i), i, rec);
+	rc = tg_take(p->taker, tg_atlas_watch_now(p->city), p->filling,
+		tg_source_part(p->source, i), i, rec);
 	tg_record_free(rec);
 	if (rc) {
-		tg_log(TG_ERROR, "record not taken, reading again", TG_F("why", TG_S(tg_err_text(rc))));
+		tg_log(TG_ERROR, "record not taken, reading again",
+			TG_F("why", TG_S(tg_err_text(rc))));
 		tg_source_retake(p->source);
 	} else if (tg_batch_full(p->filling)) {
 		steer(p);
 	}
 }
 
-/* After a sleep nothing may be said: the partitions may be another's by now. The next tick sees to that. */
+/* After a sleep nothing may be said: the partitions may be another's by now. The next tick sees to
+ * that. */
 static void say_progress(struct tg_pipeline *p)
 {
-	if (tg_source_running(p->source) && !p->stopping && tg_mono_us() - p->tick_mono_us < ASLEEP_US)
+	if (tg_source_running(p->source) && !p->stopping &&
+		tg_mono_us() - p->tick_mono_us < ASLEEP_US)
 		tg_progress_tick(p->source, p->forward, !tg_source_paused(p->source));
 }
 
@@ -346,8 +354,8 @@ static void on_sink_up(void *ctx)
 	flush(p);
 }
 
-/* A transaction under way has been answered, and with it the partitions given up. When none was, what is in memory
- * stays true: compare-and-set tells if it should not be. */
+/* A transaction under way has been answered, and with it the partitions given up. When none was,
+ * what is in memory stays true: compare-and-set tells if it should not be. */
 static void on_sink_down(void *ctx)
 {
 	struct tg_pipeline *p = ctx;
@@ -402,7 +410,8 @@ static void on_undelivered(void *ctx, unsigned generation)
 {
 	struct tg_pipeline *p = ctx;
 
-	if (generation == tg_source_generation(p->source) && !uv_is_active((uv_handle_t *)&p->again))
+	if (generation == tg_source_generation(p->source) &&
+		!uv_is_active((uv_handle_t *)&p->again))
 		uv_timer_start(&p->again, on_again, AGAIN_MS, 0);
 }
 
@@ -498,7 +507,8 @@ static int open_parts(struct tg_pipeline *p, const struct tg_conf *conf)
 	int rc = 0, partitions;
 
 	for (int i = 0; !rc && i < BATCHES; i++) {
-		rc = tg_batch_new((size_t)conf->ingest_batch_rows, (size_t)conf->ingest_batch_bytes, &p->batches[i]);
+		rc = tg_batch_new((size_t)conf->ingest_batch_rows, (size_t)conf->ingest_batch_bytes,
+			&p->batches[i]);
 		if (!rc)
 			give_back(p, p->batches[i]);
 	}
@@ -508,7 +518,8 @@ static int open_parts(struct tg_pipeline *p, const struct tg_conf *conf)
 		return rc;
 	partitions = tg_forward_partitions(p->forward);
 	if (partitions <= 0) {
-		tg_log(TG_ERROR, "topic tongguan.events.located not found: tongguan migrate --topics",
+		tg_log(TG_ERROR,
+			"topic tongguan.events.located not found: tongguan migrate --topics",
 			TG_F("why", TG_S(tg_err_text(partitions))));
 		return partitions ? partitions : -TG_ENOENT;
 	}
@@ -526,7 +537,8 @@ int tg_pipeline_open(uv_loop_t *loop, const struct tg_conf *conf, struct tg_pipe
 {
 	static const struct tg_source_ops source_ops = {
 		on_want_take, on_lost, on_running, on_record, on_end, on_source_closed};
-	const struct tg_source_conf source = {conf->kafka_brokers, conf->ingest_group, conf->kafka_topics};
+	const struct tg_source_conf source = {
+		conf->kafka_brokers, conf->ingest_group, conf->kafka_topics};
 	struct tg_pipeline *p = calloc(1, sizeof(*p));
 	int rc;
 

@@ -2,7 +2,7 @@
 
 #include "base/clock.h"
 
-#define SAY_EVERY_US	 TG_US_PER_S
+#define SAY_EVERY_US      TG_US_PER_S
 #define SAY_IDLE_EVERY_US 50000 /* a partition that comes and goes is not said each time */
 
 /* Nothing read is still on its way, and there was nothing more to read. */
@@ -36,7 +36,8 @@ void tg_progress_tick(struct tg_source *source, struct tg_forward *fw, bool live
 			us = part->said_us;
 		if (us == INT64_MIN)
 			continue;
-		if (since < SAY_EVERY_US && (!is_idle || part->said_idle || since < SAY_IDLE_EVERY_US)) {
+		if (since < SAY_EVERY_US &&
+			(!is_idle || part->said_idle || since < SAY_IDLE_EVERY_US)) {
 			part->said_idle &= is_idle;
 			continue;
 		}

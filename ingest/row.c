@@ -9,7 +9,7 @@
 /* All fields of a row but its texts: the room is reserved once and then only written to. */
 #define FIXED_BYTES 512
 #define EWKB_POINT  UINT32_C(0x20000001) /* a point that carries its SRID */
-#define SRID	    4326
+#define SRID        4326
 #define EWKB_BYTES  25
 
 static const char copy_signature[] = "PGCOPY\n\377\r\n"; /* and its NUL */
@@ -168,10 +168,12 @@ static void place_columns(struct writer *w, const struct tg_row *row)
 static bool moved_by_datum(const Tongguan__V1__Location *loc)
 {
 	return loc && loc->has_datum &&
-	       (loc->datum == TONGGUAN__V1__DATUM__GCJ02 || loc->datum == TONGGUAN__V1__DATUM__BD09);
+	       (loc->datum == TONGGUAN__V1__DATUM__GCJ02 ||
+		       loc->datum == TONGGUAN__V1__DATUM__BD09);
 }
 
-/* The members of the JSON form that the columns do not hold; the view puts the two together again. */
+/* The members of the JSON form that the columns do not hold; the view puts the two together again.
+ */
 static unsigned parts_aside(const tg_event_pb *ev)
 {
 	unsigned parts = 0;
@@ -223,7 +225,9 @@ static size_t text_bytes(const tg_event_pb *ev, const struct tg_place *place, co
 int tg_row_write(struct tg_buf *out, struct tg_buf *scratch, const struct tg_row *row)
 {
 	const tg_event_pb *ev = row->ev;
-	const char *contact = ev->payload_case == TONGGUAN__V1__EVENT__PAYLOAD_REPORT ? ev->report->contact : NULL;
+	const char *contact = ev->payload_case == TONGGUAN__V1__EVENT__PAYLOAD_REPORT
+				      ? ev->report->contact
+				      : NULL;
 	unsigned parts = parts_aside(ev);
 	struct writer w = {0};
 	int rc = 0;
@@ -232,7 +236,8 @@ int tg_row_write(struct tg_buf *out, struct tg_buf *scratch, const struct tg_row
 	if (parts)
 		rc = write_aside(scratch, ev, parts);
 	if (!rc)
-		rc = tg_buf_reserve(out, FIXED_BYTES + text_bytes(ev, row->place, contact) + scratch->len);
+		rc = tg_buf_reserve(
+			out, FIXED_BYTES + text_bytes(ev, row->place, contact) + scratch->len);
 	if (rc)
 		return rc;
 	w.p = out->data + out->len;

@@ -16,7 +16,7 @@ struct tg_row {
 	const struct tg_place *place;
 	uint8_t uid[16];
 	int64_t ingested_us;
-	int16_t source;	    /* tongguan.source_offset.id */
+	int16_t source;     /* tongguan.source_offset.id */
 	int64_t source_pos; /* the record's offset */
 };
 

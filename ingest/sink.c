@@ -12,10 +12,11 @@
 #include "ingest/metrics.h"
 
 #define STAGED_AFTER_VIOLATION 8 /* where one resend is, more follow */
-#define RETRY_MIN_MS	       20
-#define RETRY_MAX_MS	       5000
+#define RETRY_MIN_MS           20
+#define RETRY_MAX_MS           5000
 #define MONTHS_KNOWN_MAX       4800 /* to the year 2370 */
-#define MOVE_PARAMS	       6
+#define STALL_US               (60 * TG_US_PER_S) /* no transaction of ours takes that long */
+#define MOVE_PARAMS            6
 
 enum step { IDLE, MONTH, BEGIN, MOVE, DEAD, STAGE, COPY, MERGE, COMMIT, ROLLBACK, RESTING };
 
@@ -35,9 +36,10 @@ struct tg_sink {
 	void *cb_ctx;
 	bool abort;
 	int after_rollback; /* 0: try again; else the answer */
-	bool staged;	    /* this transaction goes through the staging table */
+	size_t rows_new;    /* of the batch's rows those that were not stored before */
+	bool staged;        /* this transaction goes through the staging table */
 	int staged_left;
-	int64_t step_mono_us;
+	int64_t step_mono_us, began_mono_us;
 
 	uv_timer_t retry;
 	uint64_t retry_ms;
@@ -47,13 +49,17 @@ struct tg_sink {
 	void *closed_ctx;
 };
 
-static const char copy_sql[] = "COPY tongguan.event (" TG_ROW_COLUMNS ") FROM STDIN (FORMAT binary)";
-static const char stage_sql[] = "CREATE TEMP TABLE IF NOT EXISTS event_stage (LIKE tongguan.event) ON COMMIT DELETE ROWS";
+static const char copy_sql[] =
+	"COPY tongguan.event (" TG_ROW_COLUMNS ") FROM STDIN (FORMAT binary)";
+static const char stage_sql[] =
+	"CREATE TEMP TABLE IF NOT EXISTS event_stage (LIKE tongguan.event) ON COMMIT DELETE ROWS";
 static const char stage_copy_sql[] =
 	"COPY pg_temp.event_stage (" TG_ROW_COLUMNS ") FROM STDIN (FORMAT binary)";
-/* In one order, so that two that store the same resends wait for each other instead of locking crosswise. */
-static const char merge_sql[] = "INSERT INTO tongguan.event (" TG_ROW_COLUMNS ") SELECT " TG_ROW_COLUMNS
-				" FROM pg_temp.event_stage ORDER BY uid ON CONFLICT DO NOTHING";
+/* In one order, so that two that store the same resends wait for each other instead of locking
+ * crosswise. */
+static const char merge_sql[] =
+	"INSERT INTO tongguan.event (" TG_ROW_COLUMNS ") SELECT " TG_ROW_COLUMNS
+	" FROM pg_temp.event_stage ORDER BY uid ON CONFLICT DO NOTHING";
 static const char move_sql[] = "SELECT tongguan.offsets_move($1, $2, $3, $4, $5, $6)";
 static const char month_sql[] = "SELECT tongguan.event_partition_ensure($1)";
 
@@ -78,7 +84,8 @@ static void finish(struct tg_sink *sink, int rc)
 	cb(sink->cb_ctx, rc);
 }
 
-static void send_query(struct tg_sink *sink, const char *sql, struct tg_buf *params, int n, tg_pg_cb cb)
+static void send_query(
+	struct tg_sink *sink, const char *sql, struct tg_buf *params, int n, tg_pg_cb cb)
 {
 	const char *texts[TG_PG_PARAMS_MAX];
 
@@ -105,7 +112,7 @@ static void on_rollback(void *ctx, int rc, const PGresult *res)
 		finish(sink, sink->after_rollback);
 	} else {
 		tg_metric_add(&tg_ingest_metrics[TG_M_RETRIED], 1);
-		sink->step = BEGIN;
+		sink->step = MONTH;
 		next_step(sink);
 	}
 }
@@ -131,7 +138,8 @@ static void rest(struct tg_sink *sink, const PGresult *res)
 {
 	const char *state = tg_pg_sqlstate(res), *message = tg_pg_message(res);
 
-	snprintf(sink->trouble, sizeof(sink->trouble), "%s %.*s", state, (int)strcspn(message, "\n"), message);
+	snprintf(sink->trouble, sizeof(sink->trouble), "%s %.*s", state,
+		(int)strcspn(message, "\n"), message);
 	tg_log(TG_WARN, "transaction refused, trying again", TG_F("sqlstate", TG_S(state)),
 		TG_F("why", TG_S(sink->trouble)), TG_F("pause_ms", TG_I(sink->retry_ms)));
 	/* A table that somebody dropped is made again. */
@@ -181,9 +189,9 @@ static void on_step(void *ctx, int rc, const PGresult *res)
 		sink->step_mono_us = tg_ingest_stage(TG_STAGE_COPY, sink->step_mono_us);
 		tg_fault_point("ingest_after_copy");
 	} else if (sink->step == MERGE) {
-		int64_t kept = strtoll(PQcmdTuples((PGresult *)res), NULL, 10);
-
-		tg_metric_add(&tg_ingest_metrics[TG_M_DUPLICATES], (double)((int64_t)sink->batch->rows_count - kept));
+		sink->rows_new = strtoull(PQcmdTuples((PGresult *)res), NULL, 10);
+		if (sink->rows_new < sink->batch->rows_count)
+			sink->staged_left = STAGED_AFTER_VIOLATION;
 	}
 	sink->step++;
 	next_step(sink);
@@ -212,12 +220,22 @@ static void on_moved(void *ctx, int rc, const PGresult *res)
 		return;
 	}
 	sink->step_mono_us = tg_ingest_stage(TG_STAGE_OFFSETS, sink->step_mono_us);
-#ifdef TG_BREAK_OFFSET_FIRST /* broken on purpose: offsets committed before the rows they stand for */
+#ifdef TG_BREAK_OFFSET_FIRST /* broken on purpose: offsets committed before the rows they stand \
+				for */
 	send_exec(sink, "COMMIT; BEGIN", on_step);
 	return;
 #endif
 	sink->step++;
 	next_step(sink);
+}
+
+static void count_rows(const struct tg_sink *sink)
+{
+	if (!sink->batch)
+		return;
+	tg_metric_add(&tg_ingest_metrics[TG_M_ROWS], (double)sink->rows_new);
+	tg_metric_add(&tg_ingest_metrics[TG_M_DUPLICATES],
+		(double)(sink->batch->rows_count - sink->rows_new));
 }
 
 static void on_commit(void *ctx, int rc, const PGresult *res)
@@ -233,6 +251,7 @@ static void on_commit(void *ctx, int rc, const PGresult *res)
 	}
 	tg_ingest_stage(TG_STAGE_COMMIT, sink->step_mono_us);
 	tg_fault_point("ingest_after_commit");
+	count_rows(sink);
 	if (sink->staged_left > 0 && sink->batch && sink->batch->rows_count)
 		sink->staged_left--;
 	finish(sink, 0);
@@ -240,7 +259,8 @@ static void on_commit(void *ctx, int rc, const PGresult *res)
 
 static void send_copy(struct tg_sink *sink)
 {
-	if (tg_pg_copy(sink->pg, sink->staged ? stage_copy_sql : copy_sql, &sink->batch->rows, on_step, sink))
+	if (tg_pg_copy(sink->pg, sink->staged ? stage_copy_sql : copy_sql, &sink->batch->rows,
+		    on_step, sink))
 		on_step(sink, -TG_ECLOSED, NULL);
 }
 
@@ -254,7 +274,8 @@ static void month_date(uint32_t month, char date[16])
 	snprintf(date, 16, "%04u-%02u-01", 1970 + month / 12, month % 12 + 1);
 }
 
-/* True when a month has to be made first. Outside the transaction: it must not be undone with it. */
+/* True when a month has to be made first. Outside the transaction: it must not be undone with it.
+ */
 static bool send_month(struct tg_sink *sink)
 {
 	const char *params[1];
@@ -331,7 +352,8 @@ static int move_params(struct tg_sink *sink, const struct tg_move *moves, size_t
 			moves[i].old_forwarded, moves[i].next, moves[i].forwarded};
 
 		for (int p = 0; !rc && p < MOVE_PARAMS; p++)
-			rc = tg_buf_addf(&sink->move_params[p], "%c%lld", i ? ',' : '{', (long long)values[p]);
+			rc = tg_buf_addf(&sink->move_params[p], "%c%lld", i ? ',' : '{',
+				(long long)values[p]);
 	}
 	for (int p = 0; !rc && p < MOVE_PARAMS; p++) {
 		rc = tg_buf_add(&sink->move_params[p], "}", 1);
@@ -341,8 +363,8 @@ static int move_params(struct tg_sink *sink, const struct tg_move *moves, size_t
 	return rc;
 }
 
-void tg_sink_store(struct tg_sink *sink, const struct tg_batch *batch, const struct tg_move *moves, size_t n,
-	tg_sink_cb cb, void *ctx)
+void tg_sink_store(struct tg_sink *sink, const struct tg_batch *batch, const struct tg_move *moves,
+	size_t n, tg_sink_cb cb, void *ctx)
 {
 	int rc = move_params(sink, moves, n);
 
@@ -355,7 +377,8 @@ void tg_sink_store(struct tg_sink *sink, const struct tg_batch *batch, const str
 	sink->abort = false;
 	sink->staged = sink->staged_left > 0;
 	sink->month_at = 0;
-	sink->step_mono_us = tg_mono_us();
+	sink->step_mono_us = sink->began_mono_us = tg_mono_us();
+	sink->rows_new = batch ? batch->rows_count : 0;
 	if (!rc && batch && batch->deads_count)
 		rc = tg_dead_params(batch, sink->ops.part_name, sink->ctx, sink->dead_params);
 	if (rc) {
@@ -370,15 +393,28 @@ void tg_sink_store(struct tg_sink *sink, const struct tg_batch *batch, const str
 
 void tg_sink_abort(struct tg_sink *sink)
 {
-	if (sink->step != IDLE)
-		sink->abort = true;
+	if (sink->step == IDLE)
+		return;
+	sink->abort = true;
+	if (sink->step == RESTING)
+		uv_timer_start(&sink->retry, on_retry, 0, 0);
 }
 
-void tg_sink_take(struct tg_sink *sink, const char *topics, const char *partitions, const char *starts, tg_pg_cb cb,
-	void *ctx)
+void tg_sink_watch(struct tg_sink *sink)
 {
-	static const char take_sql[] =
-		"SELECT topic, partition, id, next, forwarded, epoch, dead FROM tongguan.offsets_take($1, $2, $3)";
+	if (sink->step == IDLE || sink->step == RESTING ||
+		tg_mono_us() - sink->began_mono_us < STALL_US)
+		return;
+	tg_log(TG_ERROR, "transaction stalled: dropping the connection");
+	sink->began_mono_us = tg_mono_us();
+	tg_pg_reset(sink->pg);
+}
+
+void tg_sink_take(struct tg_sink *sink, const char *topics, const char *partitions,
+	const char *starts, tg_pg_cb cb, void *ctx)
+{
+	static const char take_sql[] = "SELECT topic, partition, id, next, forwarded, epoch, dead "
+				       "FROM tongguan.offsets_take($1, $2, $3)";
 	const char *params[] = {topics, partitions, starts};
 
 	assert(sink->step == IDLE);
@@ -425,7 +461,8 @@ static void on_down(void *ctx, struct tg_pg *pg)
 	sink->ops.on_down(sink->ctx);
 }
 
-int tg_sink_open(uv_loop_t *loop, const char *url, const struct tg_sink_ops *ops, void *ctx, struct tg_sink **ret)
+int tg_sink_open(uv_loop_t *loop, const char *url, const struct tg_sink_ops *ops, void *ctx,
+	struct tg_sink **ret)
 {
 	static const struct tg_pg_ops pg_ops = {on_up, on_down};
 	struct tg_sink *sink = calloc(1, sizeof(*sink));

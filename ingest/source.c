@@ -121,7 +121,8 @@ static void ask(struct tg_source *s, size_t i, bool report)
 	}
 	*look = (struct look){s, s->generation, i, report};
 	s->looking += !report;
-	if (tg_consumer_watermarks(s->consumer, s->parts[i].topic, s->parts[i].partition, on_look, look)) {
+	if (tg_consumer_watermarks(
+		    s->consumer, s->parts[i].topic, s->parts[i].partition, on_look, look)) {
 		s->looking -= !report;
 		s->look_failed = true;
 		free(look);
@@ -242,8 +243,8 @@ static int split_topics(struct tg_source *s, const char *list, const char **topi
 	return n ? 0 : -TG_EINVAL;
 }
 
-int tg_source_open(uv_loop_t *loop, const struct tg_source_conf *conf, const struct tg_source_ops *ops, void *ctx,
-	struct tg_source **ret)
+int tg_source_open(uv_loop_t *loop, const struct tg_source_conf *conf,
+	const struct tg_source_ops *ops, void *ctx, struct tg_source **ret)
 {
 	static const struct tg_consumer_ops consumer_ops = {
 		on_assign, on_revoke, on_record, on_end, on_out_of_range, on_closed};
@@ -304,7 +305,8 @@ struct tg_part *tg_source_part(struct tg_source *s, size_t i)
 	return &s->parts[i];
 }
 
-int tg_source_take_params(struct tg_source *s, const char **topics, const char **partitions, const char **starts)
+int tg_source_take_params(
+	struct tg_source *s, const char **topics, const char **partitions, const char **starts)
 {
 	int rc = 0;
 
@@ -314,7 +316,8 @@ int tg_source_take_params(struct tg_source *s, const char **topics, const char *
 		const struct tg_part *part = &s->parts[i];
 		char comma = i ? ',' : '{';
 
-		/* Kafka allows letters, digits, dot, dash and underscore in a topic's name: nothing to quote. */
+		/* Kafka allows letters, digits, dot, dash and underscore in a topic's name: nothing
+		 * to quote. */
 		rc = tg_buf_addf(&s->params[0], "%c%s", comma, part->topic);
 		if (!rc)
 			rc = tg_buf_addf(&s->params[1], "%c%d", comma, part->partition);
@@ -369,7 +372,8 @@ static int read_dead(struct tg_part *part, struct tg_slice text)
 	return 0;
 }
 
-/* Where the log and the database disagree, it is said aloud: what Kafka has lost nobody can store. */
+/* Where the log and the database disagree, it is said aloud: what Kafka has lost nobody can store.
+ */
 static void compare_log(struct tg_part *part)
 {
 	part->out_of_range = part->next > part->high;
@@ -398,7 +402,8 @@ static int read_row(struct tg_source *s, const PGresult *res, int row)
 	part->forwarded = tg_pg_i64(res, row, 4);
 	part->epoch = tg_pg_i64(res, row, 5);
 	part->read_pos = part->forwarded;
-#ifdef TG_BREAK_FORWARD_NEVER_AGAIN /* broken on purpose: what was stored and not yet published is forgotten */
+#ifdef TG_BREAK_FORWARD_NEVER_AGAIN /* broken on purpose: what was stored and not yet published is \
+				       forgotten */
 	part->read_pos = part->next;
 #endif
 	compare_log(part);
@@ -436,13 +441,15 @@ static void start_reading(struct tg_source *s)
 void tg_source_taken(struct tg_source *s, unsigned generation, int rc, const PGresult *res)
 {
 	if (s->closing || generation != s->generation || s->state != WANTS_TAKE)
-		return; /* the rows are taken all the same: whoever owns them now takes them again */
+		return; /* the rows are taken all the same: whoever owns them now takes them again
+			 */
 	for (int row = 0; !rc && row < PQntuples(res); row++)
 		rc = read_row(s, res, row);
 	if (rc || (size_t)PQntuples(res) != s->count) {
 		if (rc != -TG_ECLOSED)
 			tg_log(TG_WARN, "partitions not taken, trying again",
-				TG_F("why", TG_S(res && rc == -TG_EPG ? tg_pg_message(res) : tg_err_text(rc))));
+				TG_F("why", TG_S(res && rc == -TG_EPG ? tg_pg_message(res)
+								      : tg_err_text(rc))));
 		s->state = LOOKING;
 		uv_timer_start(&s->again, on_again, LOOK_AGAIN_MS, 0);
 		return;
@@ -464,7 +471,8 @@ void tg_source_rejoin(struct tg_source *s)
 	if (s->state == NONE || s->closing)
 		return;
 	leave(s, NONE);
-	/* Not paused: a resting consumer would not see the group's answer. Records are dropped until then. */
+	/* Not paused: a resting consumer would not see the group's answer. Records are dropped
+	 * until then. */
 	tg_source_resume(s);
 	tg_consumer_rejoin(s->consumer);
 }

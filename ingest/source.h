@@ -1,7 +1,8 @@
-/* The consumer group, and for each partition we own where it stands: in the database, in reading, in publishing.
+/* The consumer group, and for each partition we own where it stands: in the database, in reading,
+ * in publishing.
  *
- * Offsets live in the database. An assignment is first looked up (where does each log begin and end), then taken there
- * (which fences whoever had it), and only then read from `forwarded` on. */
+ * Offsets live in the database. An assignment is first looked up (where does each log begin and
+ * end), then taken there (which fences whoever had it), and only then read from `forwarded` on. */
 #ifndef TG_INGEST_SOURCE_H
 #define TG_INGEST_SOURCE_H
 
@@ -31,8 +32,8 @@ struct tg_part {
 	int64_t said_us;  /* last progress said */
 	int64_t said_mono_us;
 	bool said_idle;
-	bool at_end;	    /* read_pos is the log's end */
-	bool out_of_range; /* the log ends before what the database holds: nothing is read */
+	bool at_end;              /* read_pos is the log's end */
+	bool out_of_range;        /* the log ends before what the database holds: nothing is read */
 	struct tg_dead_ref *dead; /* refused in [forwarded, next), by offset */
 	size_t dead_count;
 };
@@ -57,20 +58,23 @@ struct tg_source_conf {
 	const char *topics; /* comma separated */
 };
 
-TG_MUST int tg_source_open(uv_loop_t *loop, const struct tg_source_conf *conf, const struct tg_source_ops *ops,
-	void *ctx, struct tg_source **ret);
+TG_MUST int tg_source_open(uv_loop_t *loop, const struct tg_source_conf *conf,
+	const struct tg_source_ops *ops, void *ctx, struct tg_source **ret);
 unsigned tg_source_generation(const struct tg_source *s);
 bool tg_source_running(const struct tg_source *s);
 bool tg_source_wants_take(const struct tg_source *s);
-bool tg_source_joined(const struct tg_source *s); /* the group has given us partitions, or none on purpose */
+bool tg_source_joined(
+	const struct tg_source *s); /* the group has given us partitions, or none on purpose */
 size_t tg_source_count(const struct tg_source *s);
 struct tg_part *tg_source_part(struct tg_source *s, size_t i);
 /* Text arrays for tongguan.offsets_take(), valid until the next call. */
-TG_MUST int tg_source_take_params(struct tg_source *s, const char **topics, const char **partitions, const char **starts);
+TG_MUST int tg_source_take_params(
+	struct tg_source *s, const char **topics, const char **partitions, const char **starts);
 /* The answer to that. rc != 0: asked again when tg_source_wants_take() is looked at next. */
 void tg_source_taken(struct tg_source *s, unsigned generation, int rc, const PGresult *res);
 
-/* The database went away or Kafka refused a message: the same partitions are looked up and taken anew. */
+/* The database went away or Kafka refused a message: the same partitions are looked up and taken
+ * anew. */
 void tg_source_retake(struct tg_source *s);
 /* Fenced, or asleep for too long: the group says who owns what. */
 void tg_source_rejoin(struct tg_source *s);

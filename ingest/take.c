@@ -12,7 +12,7 @@
 
 #define ARENA_BLOCK ((size_t)64 << 10)
 #define ARENA_MAX   ((size_t)16 << 20) /* 4096 fields of the largest event fit many times */
-#define NO_TIME	    INT64_MIN
+#define NO_TIME     INT64_MIN
 
 struct tg_taker {
 	struct tg_decode_limits limits;
@@ -75,8 +75,8 @@ static bool has_contact(const tg_event_pb *ev)
 	return ev->payload_case == TONGGUAN__V1__EVENT__PAYLOAD_REPORT && ev->report->contact;
 }
 
-/* May the bytes go on as they came? Not when they hold a contact, be it in a payload that a later one replaced: then
- * the message packed anew is shorter. */
+/* May the bytes go on as they came? Not when they hold a contact, be it in a payload that a later
+ * one replaced: then the message packed anew is shorter. */
 static bool bytes_are_clean(const struct taking *t)
 {
 	return t->form == TG_FORM_PROTOBUF && !has_contact(t->ev) &&
@@ -87,7 +87,8 @@ static bool bytes_are_clean(const struct taking *t)
 static int add_located(struct taking *t)
 {
 	tg_located_pb loc = TONGGUAN__V1__LOCATED_EVENT__INIT;
-	struct tg_located_out out = {.loc = &loc, .source_id = t->ev->source_id, .place = &t->place};
+	struct tg_located_out out = {
+		.loc = &loc, .source_id = t->ev->source_id, .place = &t->place};
 	char masked[32];
 
 	loc.has_uid = true;
@@ -173,7 +174,8 @@ static int by_offset(const void *key, const void *item)
 	return (a > b) - (a < b);
 }
 
-/* Stored before, perhaps not published: what became of it then holds, whatever clock and registry say now. */
+/* Stored before, perhaps not published: what became of it then holds, whatever clock and registry
+ * say now. */
 static int take_again(struct taking *t)
 {
 	const struct tg_dead_ref *dead = NULL;
@@ -181,13 +183,16 @@ static int take_again(struct taking *t)
 
 	tg_metric_add(&tg_ingest_metrics[TG_M_AGAIN], 1);
 	if (t->part->dead_count)
-		dead = bsearch(&t->rec->offset, t->part->dead, t->part->dead_count, sizeof(*dead), by_offset);
+		dead = bsearch(&t->rec->offset, t->part->dead, t->part->dead_count, sizeof(*dead),
+			by_offset);
 	if (dead)
 		return refuse(t, dead->why, true);
 	why = tg_decode_again(&t->taker->arena, t->rec, &t->form, &t->ev);
 	if (why) {
-		tg_log(TG_ERROR, "stored once, and not an event now", TG_F("topic", TG_S(t->rec->topic)),
-			TG_F("partition", TG_I(t->rec->partition)), TG_F("offset", TG_I(t->rec->offset)),
+		tg_log(TG_ERROR, "stored once, and not an event now",
+			TG_F("topic", TG_S(t->rec->topic)),
+			TG_F("partition", TG_I(t->rec->partition)),
+			TG_F("offset", TG_I(t->rec->offset)),
 			TG_F("why", TG_S(tg_reject_name(why))));
 		tg_batch_advance(t->batch, t->index, t->rec->offset, NO_TIME);
 		return 0;
@@ -204,8 +209,8 @@ static int take_again(struct taking *t)
 	return add_located(t);
 }
 
-int tg_take(struct tg_taker *taker, const struct tg_atlas *city, struct tg_batch *batch, const struct tg_part *part,
-	size_t part_index, const struct tg_record *rec)
+int tg_take(struct tg_taker *taker, const struct tg_atlas *city, struct tg_batch *batch,
+	const struct tg_part *part, size_t part_index, const struct tg_record *rec)
 {
 	struct taking t = {.taker = taker,
 		.city = city,

@@ -1,4 +1,5 @@
-/* Bytes ↔ event: the bounds are checked once, here. Everything decoded lives in the caller's arena. */
+/* Bytes ↔ event: the bounds are checked once, here. Everything decoded lives in the caller's arena.
+ */
 #ifndef TG_PROTO_CODEC_H
 #define TG_PROTO_CODEC_H
 
@@ -11,12 +12,12 @@
 #include "event.pb-c.h"
 #include "proto/reject.h"
 
-#define TG_EVENT_BYTES_MAX	((size_t)1 << 20)
-#define TG_EVENT_DEPTH_MAX	32
-#define TG_EVENT_FIELDS_MAX	4096
-#define TG_EVENT_ID_MAX		64
+#define TG_EVENT_BYTES_MAX      ((size_t)1 << 20)
+#define TG_EVENT_DEPTH_MAX      32
+#define TG_EVENT_FIELDS_MAX     4096
+#define TG_EVENT_ID_MAX         64
 #define TG_EVENT_ATTRIBUTES_MAX 32
-#define TG_REPORT_TEXT_MAX	16384
+#define TG_REPORT_TEXT_MAX      16384
 
 typedef Tongguan__V1__Event tg_event_pb;
 typedef Tongguan__V1__LocatedEvent tg_located_pb;
@@ -26,9 +27,11 @@ enum tg_form { TG_FORM_PROTOBUF, TG_FORM_JSON, TG_FORM_CLOUDEVENTS };
 /* The form a content-type header names; protobuf when it is absent or names nothing we know. */
 enum tg_form tg_form_of(struct tg_slice content_type);
 
-/* Decodes one event: pre-scan (size, depth, fields, UTF-8, NUL) before unpack. Any failure to make sense of the bytes is a
- * refusal; memory running out (arena limit) is reported as too_large. Unknown fields survive in protobuf form. */
-enum tg_reject tg_event_decode(struct tg_arena *arena, enum tg_form form, struct tg_slice bytes, tg_event_pb **ret);
+/* Decodes one event: pre-scan (size, depth, fields, UTF-8, NUL) before unpack. Any failure to make
+ * sense of the bytes is a refusal; memory running out (arena limit) is reported as too_large.
+ * Unknown fields survive in protobuf form. */
+enum tg_reject tg_event_decode(
+	struct tg_arena *arena, enum tg_form form, struct tg_slice bytes, tg_event_pb **ret);
 
 struct tg_event_limits {
 	int64_t arrived_us;   /* the record's LogAppendTime, else the reader's clock */
@@ -39,8 +42,9 @@ struct tg_event_limits {
 /* The checks of the contract's table, in its order. Does not look at the city (types, devices). */
 enum tg_reject tg_event_check(const tg_event_pb *ev, const struct tg_event_limits *limits);
 
-/* 48 bits of occurred_at in ms, big-endian, then the first 80 bits of BLAKE2b-128 over source_id, 0x00, event_id, 0x00 and
- * occurred_at_us (8 bytes big-endian): unique and local in time. ev must have passed tg_event_check(). */
+/* 48 bits of occurred_at in ms, big-endian, then the first 80 bits of BLAKE2b-128 over source_id,
+ * 0x00, event_id, 0x00 and occurred_at_us (8 bytes big-endian): unique and local in time. ev must
+ * have passed tg_event_check(). */
 void tg_event_uid(const tg_event_pb *ev, uint8_t ret_uid[16]);
 
 /* The event's JSON form (contract), contact masked to its last 4 characters when mask is set. */
@@ -59,9 +63,10 @@ void tg_event_json_parts(struct tg_jw *w, const tg_event_pb *ev, unsigned parts,
 /* Appends the packed message. */
 TG_MUST int tg_event_encode(const tg_event_pb *ev, struct tg_buf *out);
 TG_MUST int tg_located_encode(const tg_located_pb *loc, struct tg_buf *out);
-/* The same with `event` taken as packed bytes instead of loc->event, which must be NULL: an event that came as protobuf
- * goes on byte for byte. */
-TG_MUST int tg_located_encode_around(const tg_located_pb *loc, struct tg_slice event, struct tg_buf *out);
+/* The same with `event` taken as packed bytes instead of loc->event, which must be NULL: an event
+ * that came as protobuf goes on byte for byte. */
+TG_MUST int tg_located_encode_around(
+	const tg_located_pb *loc, struct tg_slice event, struct tg_buf *out);
 /* NULL when the bytes are no LocatedEvent. */
 tg_located_pb *tg_located_decode(struct tg_arena *arena, struct tg_slice bytes);
 
@@ -70,7 +75,7 @@ const char *tg_event_reporter(const tg_event_pb *ev);
 /* "***1234": the last 4 characters; shorter contacts are masked whole. out needs 32 bytes. */
 void tg_mask_contact(const char *contact, char out[32]);
 
-const char *tg_source_kind_name(int kind);		       /* lower case; "" when unknown */
+const char *tg_source_kind_name(int kind);                      /* lower case; "" when unknown */
 bool tg_source_kind_parse(struct tg_slice name, int *ret_kind); /* lower case only */
 
 #endif

@@ -6,7 +6,8 @@
 
 #include "proto/codec.h"
 
-/* The shortest decimal that reads back as the same float; as a double it would show digits nobody sent. */
+/* The shortest decimal that reads back as the same float; as a double it would show digits nobody
+ * sent. */
 static void write_float(struct tg_jw *w, const char *key, float v)
 {
 	char text[32];

@@ -140,7 +140,8 @@ static bool take_escape(struct reader *r, char **out)
 	return true;
 }
 
-/* Past a string whose opening quote is next; no copy is made. *ret is the raw text between the quotes. */
+/* Past a string whose opening quote is next; no copy is made. *ret is the raw text between the
+ * quotes. */
 static bool pass_string(struct reader *r, struct tg_slice *ret, bool *ret_escaped)
 {
 	const char *start;
@@ -164,7 +165,8 @@ static bool pass_string(struct reader *r, struct tg_slice *ret, bool *ret_escape
 	return true;
 }
 
-/* Unescapes raw into out, which has room for raw.len + 1 bytes: no escape is shorter than what it stands for. */
+/* Unescapes raw into out, which has room for raw.len + 1 bytes: no escape is shorter than what it
+ * stands for. */
 static bool unescape(struct reader *r, struct tg_slice raw, char *out)
 {
 	struct reader inner = {.p = raw.data, .end = raw.data + raw.len};
@@ -212,7 +214,8 @@ static size_t digits(struct reader *r)
 	return (size_t)(r->p - start);
 }
 
-/* The text of one JSON number. The words other writers use for what JSON cannot say are named as such. */
+/* The text of one JSON number. The words other writers use for what JSON cannot say are named as
+ * such. */
 static bool pass_number(struct reader *r, struct tg_slice *ret)
 {
 	const char *start;
@@ -442,7 +445,8 @@ static bool take_time(struct reader *r, tg_event_pb *ev)
 	return true;
 }
 
-/* Names are the schema's in lower case; other than for source_kind the schema's own spelling is fine too. */
+/* Names are the schema's in lower case; other than for source_kind the schema's own spelling is
+ * fine too. */
 static bool take_enum(struct reader *r, const ProtobufCFieldDescriptor *field, int *ret)
 {
 	const ProtobufCEnumDescriptor *desc = field->descriptor;
@@ -470,7 +474,8 @@ static bool take_enum(struct reader *r, const ProtobufCFieldDescriptor *field, i
 static bool take_message(
 	struct reader *r, const ProtobufCMessageDescriptor *desc, ProtobufCMessage **ret);
 
-static bool take_field(struct reader *r, ProtobufCMessage *msg, const ProtobufCFieldDescriptor *field)
+static bool take_field(
+	struct reader *r, ProtobufCMessage *msg, const ProtobufCFieldDescriptor *field)
 {
 	void *at = (char *)msg + field->offset, *has = (char *)msg + field->quantifier_offset;
 	bool repeated = field->label == PROTOBUF_C_LABEL_REPEATED;

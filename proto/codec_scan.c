@@ -12,8 +12,9 @@ struct scan {
 	int fields;
 };
 
-/* Bytes of the UTF-8 sequence at p (2–4), 0 when it is none. The ranges are those of Unicode's table of
- * well-formed byte sequences: the second byte alone decides about overlong forms and surrogates. */
+/* Bytes of the UTF-8 sequence at p (2–4), 0 when it is none. The ranges are those of Unicode's
+ * table of well-formed byte sequences: the second byte alone decides about overlong forms and
+ * surrogates. */
 static size_t utf8_sequence(const uint8_t *p, size_t left)
 {
 	uint8_t low = 0x80, high = 0xbf;
@@ -116,9 +117,11 @@ static enum wire wire_of(ProtobufCType type)
 	}
 }
 
-static enum tg_reject scan_message(struct scan *s, const ProtobufCMessageDescriptor *desc, int depth);
+static enum tg_reject scan_message(
+	struct scan *s, const ProtobufCMessageDescriptor *desc, int depth);
 
-/* A length-delimited field: text is checked, a message is walked, bytes and unknown ones are passed over. */
+/* A length-delimited field: text is checked, a message is walked, bytes and unknown ones are passed
+ * over. */
 static enum tg_reject scan_bytes(struct scan *s, const ProtobufCFieldDescriptor *field, int depth)
 {
 	enum tg_reject why = TG_ACCEPT;
@@ -140,7 +143,8 @@ static enum tg_reject scan_bytes(struct scan *s, const ProtobufCFieldDescriptor 
 }
 
 /* Everything up to the end of s, or of the group that desc == NULL stands for. */
-static enum tg_reject scan_message(struct scan *s, const ProtobufCMessageDescriptor *desc, int depth)
+static enum tg_reject scan_message(
+	struct scan *s, const ProtobufCMessageDescriptor *desc, int depth)
 {
 	if (depth > TG_EVENT_DEPTH_MAX)
 		return TG_REJECT_too_deep;
@@ -157,7 +161,7 @@ static enum tg_reject scan_message(struct scan *s, const ProtobufCMessageDescrip
 		wire = (enum wire)(tag & 7);
 		if (desc)
 			field = protobuf_c_message_descriptor_get_field(desc, (unsigned)(tag >> 3));
-		if (field && wire_of(field->type) != wire)
+		if (field && wire != WIRE_GROUP && wire_of(field->type) != wire)
 			return TG_REJECT_truncated;
 		switch (wire) {
 		case WIRE_VARINT:

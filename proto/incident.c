@@ -30,7 +30,8 @@ static const char *text(struct field_reader *r, const json_t *obj, const char *k
 	return v;
 }
 
-static int64_t number(struct field_reader *r, const json_t *obj, const char *key, bool needed, int64_t absent)
+static int64_t number(
+	struct field_reader *r, const json_t *obj, const char *key, bool needed, int64_t absent)
 {
 	int64_t v = absent;
 	bool bad = false;
@@ -67,8 +68,8 @@ static void place(struct field_reader *r, struct tg_incident_msg *m)
 	if (!geom || json_is_null(geom))
 		return;
 	at = json_object_get(geom, "coordinates");
-	if (!json_is_array(at) || json_array_size(at) < 2 || !json_is_number(json_array_get(at, 0)) ||
-		!json_is_number(json_array_get(at, 1))) {
+	if (!json_is_array(at) || json_array_size(at) < 2 ||
+		!json_is_number(json_array_get(at, 0)) || !json_is_number(json_array_get(at, 1))) {
 		wrong(r, "geom", "must be a GeoJSON point");
 		return;
 	}

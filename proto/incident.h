@@ -1,4 +1,5 @@
-/* An incident as it travels on tongguan.incidents: JSON, key incident_id, the columns of the view `incidents`. */
+/* An incident as it travels on tongguan.incidents: JSON, key incident_id, the columns of the view
+ * `incidents`. */
 #ifndef TG_PROTO_INCIDENT_H
 #define TG_PROTO_INCIDENT_H
 
@@ -13,9 +14,9 @@ struct tg_incident_msg {
 	const char *incident_id; /* uuid text */
 	const char *rule_id;
 	int64_t rule_version;
-	const char *domain;   /* pingan, jianguan, shichang, minsheng */
-	int64_t severity;     /* 1 (worst) – 4 */
-	const char *state;    /* open, cleared, withdrawn, merged */
+	const char *domain;      /* pingan, jianguan, shichang, minsheng */
+	int64_t severity;        /* 1 (worst) – 4 */
+	const char *state;       /* open, cleared, withdrawn, merged */
 	const char *merged_into; /* NULL unless merged */
 	int64_t revision;
 	int64_t first_event_us, last_event_us, detected_us;

@@ -1,4 +1,5 @@
-/* What several rooms ask of an event: who reported it, how its contact may be shown, what its source is called. */
+/* What several rooms ask of an event: who reported it, how its contact may be shown, what its
+ * source is called. */
 #include <stdio.h>
 #include <string.h>
 

@@ -5,8 +5,7 @@
 
 static const struct {
 	const char *name, *text;
-} rejects[TG_REJECT_COUNT] = {
-	[TG_ACCEPT] = {"accepted", "nothing is wrong"},
+} rejects[TG_REJECT_COUNT] = {[TG_ACCEPT] = {"accepted", "nothing is wrong"},
 #define TG_X(name, text) [TG_REJECT_##name] = {#name, text},
 	TG_REJECTS(TG_X)
 #undef TG_X
@@ -16,7 +15,7 @@ const char *const tg_reject_labels[] = {
 #define TG_X(name, text) #name,
 	TG_REJECTS(TG_X)
 #undef TG_X
-	NULL,
+		NULL,
 };
 
 _Static_assert(sizeof(tg_reject_labels) / sizeof(tg_reject_labels[0]) == TG_REJECT_COUNT,

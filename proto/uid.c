@@ -34,7 +34,8 @@ void tg_event_uid(const tg_event_pb *ev, uint8_t ret_uid[16])
 	put_be(text + n, (uint64_t)ev->occurred_at_us, 8);
 	n += 8;
 	crypto_generichash(hash, sizeof(hash), text, n, NULL, 0);
-	/* Time first: neighbours in time are neighbours in the index, which keeps its hot pages few. */
+	/* Time first: neighbours in time are neighbours in the index, which keeps its hot pages
+	 * few. */
 	put_be(ret_uid, (uint64_t)ev->occurred_at_us / 1000, UID_TIME_BYTES);
 	memcpy(ret_uid + UID_TIME_BYTES, hash, UID_HASH_BYTES);
 }

@@ -60,14 +60,14 @@ CREATE FUNCTION tongguan.case_contact(id uuid, who text, who_role text) RETURNS 
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
 	c tongguan.case_file;
-	found jsonb;
+	shown jsonb;
 BEGIN
 	SELECT * INTO c FROM tongguan.case_file f WHERE f.case_id = id FOR UPDATE;
 	IF NOT FOUND THEN
 		RETURN NULL;
 	END IF;
 	SELECT coalesce(jsonb_agg(jsonb_build_object('contact', k.contact, 'source_id', k.source_id,
-			'reporter_id', k.reporter_id, 'at', k.at) ORDER BY k.at), '[]') INTO found
+			'reporter_id', k.reporter_id, 'at', k.at) ORDER BY k.at), '[]') INTO shown
 		FROM (SELECT c.contact, NULL AS source_id, NULL AS reporter_id, c.reported_at AS at WHERE c.contact IS NOT NULL
 			UNION ALL
 			SELECT e.contact, e.source_id, e.payload -> 'report' ->> 'reporter_id', e.occurred_at
@@ -75,10 +75,10 @@ BEGIN
 			JOIN tongguan.event e ON e.uid = v.event_uid AND e.occurred_at = v.occurred_at
 			WHERE v.case_id = id AND e.contact IS NOT NULL) k;
 	c := tongguan.case_say(c, jsonb_build_object('actor', who, 'actor_role', who_role, 'action', 'contact',
-		'from_state', c.state, 'to_state', c.state, 'detail', jsonb_build_object('contacts', jsonb_array_length(found))),
+		'from_state', c.state, 'to_state', c.state, 'detail', jsonb_build_object('contacts', jsonb_array_length(shown))),
 		greatest(clock_timestamp(), c.log_at), false);
 	UPDATE tongguan.case_file f SET log_seq = c.log_seq, log_hash = c.log_hash, log_at = c.log_at WHERE f.case_id = id;
-	RETURN jsonb_build_object('case_id', id, 'items', found);
+	RETURN jsonb_build_object('case_id', id, 'items', shown);
 END
 $$;
 

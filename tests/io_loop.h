@@ -1,5 +1,5 @@
-/* For tests of base/io: run the loop until something is true. A test never sleeps: it waits for its event and fails
- * when that does not come within the limit. */
+/* For tests of base/io: run the loop until something is true. A test never sleeps: it waits for its
+ * event and fails when that does not come within the limit. */
 #ifndef TG_TESTS_IO_LOOP_H
 #define TG_TESTS_IO_LOOP_H
 
@@ -58,7 +58,17 @@ static inline void io_set(void *flag)
 /* Everything was closed: nothing keeps the loop. */
 static inline void io_loop_end(uv_loop_t *loop)
 {
-	uv_run(loop, UV_RUN_DEFAULT);
+	uv_timer_t *tick = malloc(sizeof(*tick));
+	uint64_t end = uv_hrtime() + (uint64_t)IO_LIMIT_MS * 1000000;
+
+	assert_non_null(tick);
+	uv_timer_init(loop, tick);
+	uv_timer_start(tick, io_on_tick, 5, 5);
+	uv_unref((uv_handle_t *)tick);
+	while (uv_loop_alive(loop) && uv_hrtime() < end)
+		uv_run(loop, UV_RUN_ONCE);
+	uv_close((uv_handle_t *)tick, io_on_closed);
+	uv_run(loop, UV_RUN_NOWAIT);
 	assert_int_equal(uv_loop_close(loop), 0);
 }
 

@@ -34,8 +34,8 @@ static void say_hit(const char *name)
 
 	if (fd < 0)
 		return;
-	if (write(fd, "fault ", 6) < 0 || write(fd, name, strlen(name)) < 0 || write(fd, "\n", 1) < 0 ||
-		fsync(fd) < 0)
+	if (write(fd, "fault ", 6) < 0 || write(fd, name, strlen(name)) < 0 ||
+		write(fd, "\n", 1) < 0 || fsync(fd) < 0)
 		_exit(99); /* a test must not take this for the kill */
 	close(fd);
 }

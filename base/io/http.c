@@ -21,7 +21,8 @@ const char *http_date(struct tg_http *http)
 		time_t t = (time_t)now_s;
 		struct tm tm;
 
-		strftime(http->date, sizeof(http->date), "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&t, &tm));
+		strftime(http->date, sizeof(http->date), "%a, %d %b %Y %H:%M:%S GMT",
+			gmtime_r(&t, &tm));
 		http->date_s = now_s;
 	}
 	return http->date;
@@ -30,7 +31,8 @@ const char *http_date(struct tg_http *http)
 /* "host:port" or "[v6]:port". */
 static int resolve(const char *listen, struct sockaddr_storage *ret)
 {
-	const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM,
+	const struct addrinfo hints = {.ai_family = AF_UNSPEC,
+		.ai_socktype = SOCK_STREAM,
 		.ai_flags = AI_PASSIVE | AI_NUMERICSERV};
 	const char *colon = strrchr(listen, ':');
 	struct addrinfo *list;
@@ -68,7 +70,8 @@ static int address_text(uv_tcp_t *tcp, char *out, size_t size)
 	       : uv_ip4_name((struct sockaddr_in *)&sa, host, sizeof(host)))
 		return -TG_ESYS;
 	snprintf(out, size, v6 ? "[%s]:%d" : "%s:%d", host,
-		ntohs(v6 ? ((struct sockaddr_in6 *)&sa)->sin6_port : ((struct sockaddr_in *)&sa)->sin_port));
+		ntohs(v6 ? ((struct sockaddr_in6 *)&sa)->sin6_port
+			 : ((struct sockaddr_in *)&sa)->sin_port));
 	return 0;
 }
 
@@ -97,7 +100,7 @@ static void on_sweep(uv_timer_t *timer)
 	struct tg_http *http = tg_container_of(timer, struct tg_http, sweep);
 	uint64_t now_ms = uv_now(http->loop);
 
-	tg_list_foreach_safe(it, next, &http->conns)
+	tg_list_foreach_safe (it, next, &http->conns)
 		sweep_conn(tg_container_of(it, struct http_conn, link), now_ms);
 }
 
@@ -164,7 +167,8 @@ static int listen_on(struct tg_http *http, const char *listen)
 	return 0;
 }
 
-int tg_http_open(uv_loop_t *loop, const char *listen, const struct tg_http_conf *conf, struct tg_http **ret)
+int tg_http_open(
+	uv_loop_t *loop, const char *listen, const struct tg_http_conf *conf, struct tg_http **ret)
 {
 	struct tg_http *http = calloc(1, sizeof(*http));
 	int rc;
@@ -249,7 +253,7 @@ void tg_http_close(struct tg_http *http, void (*closed)(void *ctx), void *ctx)
 	http->closed_ctx = ctx;
 	http->listener.data = http;
 	uv_close((uv_handle_t *)&http->listener, on_handle_closed);
-	tg_list_foreach_safe(it, next, &http->conns)
+	tg_list_foreach_safe (it, next, &http->conns)
 		close_conn(tg_container_of(it, struct http_conn, link));
 	if (http->conns_count == 0)
 		close_handles(http);

@@ -1,8 +1,10 @@
-/* HTTP/1.1 server on the loop over llhttp, with limits by name; Server-Sent Events; static files are the caller's.
+/* HTTP/1.1 server on the loop over llhttp, with limits by name; Server-Sent Events; static files
+ * are the caller's.
  *
- * Framing errors get 400 and the connection is closed. Ours on top of llhttp: Host required, header bytes and count
- * limits (431), body limit (413), header deadline 10 s and body deadline 15 s in all, idle 75 s, connections in all and
- * per address, path normalisation ("..", "//", %00 refused), one answer per request. HEAD and OPTIONS are handled here. */
+ * Framing errors get 400 and the connection is closed. Ours on top of llhttp: Host required, header
+ * bytes and count limits (431), body limit (413), header deadline 10 s and body deadline 15 s in
+ * all, idle 75 s, connections in all and per address, path normalisation ("..", "//", %00 refused),
+ * one answer per request. HEAD and OPTIONS are handled here. */
 #ifndef TG_BASE_IO_HTTP_H
 #define TG_BASE_IO_HTTP_H
 
@@ -28,8 +30,9 @@ struct tg_http_conf {
 
 typedef void (*tg_http_handler)(void *ctx, struct tg_request *req);
 
-/* A route table row. pattern: "/api/v1/cases/{id}/log"; a segment in braces matches one non-empty segment; a pattern
- * ending in "/{*}" matches the rest of the path. A path that exists with another method gets 405 with Allow. */
+/* A route table row. pattern: "/api/v1/cases/{id}/log"; a segment in braces matches one non-empty
+ * segment; a pattern ending in "/{*}" matches the rest of the path. A path that exists with another
+ * method gets 405 with Allow. */
 struct tg_route {
 	enum tg_method method;
 	const char *pattern;
@@ -37,7 +40,8 @@ struct tg_route {
 };
 
 /* -TG_EEXIST: the port is taken; -TG_EINVAL: not HOST:PORT. */
-TG_MUST int tg_http_open(uv_loop_t *loop, const char *listen, const struct tg_http_conf *conf, struct tg_http **ret);
+TG_MUST int tg_http_open(
+	uv_loop_t *loop, const char *listen, const struct tg_http_conf *conf, struct tg_http **ret);
 /* Routes are looked up in the order they were added; the table must stay valid. */
 TG_MUST int tg_http_route(struct tg_http *http, const struct tg_route *table, size_t n, void *ctx);
 /* Called when no route matches (404 by default). */
@@ -50,35 +54,39 @@ void tg_http_close(struct tg_http *http, void (*closed)(void *ctx), void *ctx);
 
 /* Reading a request. Slices live until it is answered. */
 enum tg_method tg_req_method(const struct tg_request *req);
-struct tg_slice tg_req_path(const struct tg_request *req); /* decoded, normalised */
+struct tg_slice tg_req_path(const struct tg_request *req);         /* decoded, normalised */
 struct tg_slice tg_req_param(const struct tg_request *req, int i); /* i-th {segment}, decoded */
-bool tg_req_query(const struct tg_request *req, const char *name, struct tg_slice *ret); /* decoded */
+bool tg_req_query(
+	const struct tg_request *req, const char *name, struct tg_slice *ret); /* decoded */
 /* i-th query pair for checking unknown names; false past the end. */
-bool tg_req_query_at(const struct tg_request *req, int i, struct tg_slice *name, struct tg_slice *value);
-bool tg_req_header(const struct tg_request *req, const char *name, struct tg_slice *ret); /* name in lower case */
+bool tg_req_query_at(
+	const struct tg_request *req, int i, struct tg_slice *name, struct tg_slice *value);
+bool tg_req_header(const struct tg_request *req, const char *name,
+	struct tg_slice *ret); /* name in lower case */
 bool tg_req_cookie(const struct tg_request *req, const char *name, struct tg_slice *ret);
 struct tg_slice tg_req_body(const struct tg_request *req);
 const char *tg_req_peer(const struct tg_request *req); /* address text */
-bool tg_req_gone(const struct tg_request *req);	       /* the peer closed; answering is still required */
-void *tg_req_user(const struct tg_request *req);       /* per-request pointer of the caller's */
+bool tg_req_gone(const struct tg_request *req);  /* the peer closed; answering is still required */
+void *tg_req_user(const struct tg_request *req); /* per-request pointer of the caller's */
 void tg_req_set_user(struct tg_request *req, void *user, void (*release)(void *user));
 
 /* Answering: headers first, then exactly one of reply/stream. */
 void tg_reply_header(struct tg_request *req, const char *name, const char *value);
 /* Copies body. Ends the request: req is gone. */
 void tg_reply(struct tg_request *req, int status, const char *content_type, struct tg_slice body);
-/* RFC 9457 problem document: type "about:blank" unless given, title from status. extra: further members as JSON text
- * without braces ("\"version\":3"), or NULL. */
-void tg_reply_problem(struct tg_request *req, int status, const char *type, const char *detail, const char *extra);
+/* RFC 9457 problem document: type "about:blank" unless given, title from status. extra: further
+ * members as JSON text without braces ("\"version\":3"), or NULL. */
+void tg_reply_problem(struct tg_request *req, int status, const char *type, const char *detail,
+	const char *extra);
 
-/* Server-Sent Events: ends the request with 200 text/event-stream and keeps the connection. queue_max: bytes that may
- * wait for a slow reader; past it the listener gets `event: resync` and is closed. on_gone comes exactly once, from the
- * loop, also after tg_stream_close(); then s is gone. On an error (-TG_ECLOSED, -TG_EINVAL for HEAD, -TG_ENOMEM) req is
- * still to be answered. */
-TG_MUST int tg_stream_open(struct tg_request *req, size_t queue_max, void (*on_gone)(void *ctx, struct tg_stream *s),
-	void *ctx, struct tg_stream **ret);
-/* frame: complete SSE bytes ending with a blank line. Copies (a shared frame is counted, not copied, when given twice
- * in a row). */
+/* Server-Sent Events: ends the request with 200 text/event-stream and keeps the connection.
+ * queue_max: bytes that may wait for a slow reader; past it the listener gets `event: resync` and
+ * is closed. on_gone comes exactly once, from the loop, also after tg_stream_close(); then s is
+ * gone. On an error (-TG_ECLOSED, -TG_EINVAL for HEAD, -TG_ENOMEM) req is still to be answered. */
+TG_MUST int tg_stream_open(struct tg_request *req, size_t queue_max,
+	void (*on_gone)(void *ctx, struct tg_stream *s), void *ctx, struct tg_stream **ret);
+/* frame: complete SSE bytes ending with a blank line. Copies (a shared frame is counted, not
+ * copied, when given twice in a row). */
 void tg_stream_send(struct tg_stream *s, struct tg_slice frame);
 void tg_stream_close(struct tg_stream *s);
 

@@ -8,7 +8,7 @@
 
 #include "base/log.h"
 
-#define KEEPALIVE_S	60
+#define KEEPALIVE_S     60
 #define USER_TIMEOUT_MS 60000
 
 struct http_write {
@@ -161,7 +161,8 @@ static size_t ahead(const struct http_conn *conn)
 	return conn->in.len - conn->in_pos;
 }
 
-/* Parses and hands out requests until it must wait for bytes, for an answer, or for a slow reader. */
+/* Parses and hands out requests until it must wait for bytes, for an answer, or for a slow reader.
+ */
 void http_run(struct http_conn *conn)
 {
 	if (conn->running)
@@ -293,7 +294,8 @@ void http_accept(struct tg_http *http)
 	uv_tcp_init(http->loop, &conn->tcp);
 	http_phase(conn, PHASE_IDLE, HTTP_HEAD_MS);
 	http_parser_init(conn);
-	bool taken = uv_accept((uv_stream_t *)&http->listener, (uv_stream_t *)&conn->tcp) == 0 && name_peer(conn);
+	bool taken = uv_accept((uv_stream_t *)&http->listener, (uv_stream_t *)&conn->tcp) == 0 &&
+		     name_peer(conn);
 	bool admitted = admit(http, conn);
 
 	if (!taken) {

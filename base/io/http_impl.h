@@ -1,7 +1,8 @@
 /* What the http_*.c files share. Not for anybody else.
  *
- * A connection handles one request at a time: what a peer pipelines waits unparsed until the answer stands, so answers
- * cannot overtake each other. A connection lives until its socket is closed and its request is answered. */
+ * A connection handles one request at a time: what a peer pipelines waits unparsed until the answer
+ * stands, so answers cannot overtake each other. A connection lives until its socket is closed and
+ * its request is answered. */
 #ifndef TG_BASE_IO_HTTP_IMPL_H
 #define TG_BASE_IO_HTTP_IMPL_H
 
@@ -11,26 +12,29 @@
 #include "llhttp.h"
 
 #define HTTP_CONNECTIONS_MAX 1024
-#define HTTP_HEADER_MAX	     16384
+#define HTTP_HEADER_MAX      16384
 #define HTTP_HEADERS_MAX     100
-#define HTTP_BODY_MAX	     (1 << 20)
-#define HTTP_READ_BYTES	     16384
-#define HTTP_AHEAD_MAX	     65536  /* pipelined bytes kept while a request waits for its answer */
-#define HTTP_UNSENT_MAX	     262144 /* answers waiting for a slow reader: no further request till then */
-#define HTTP_HEAD_SLACK      65536  /* bytes of a header beyond names and values */
-#define HTTP_CHUNK_EXT_MAX   1024   /* bytes of chunk extensions in a request */
-#define HTTP_PARAMS_MAX	     8
-#define HTTP_QUERY_MAX	     64
-#define HTTP_TABLES_MAX	     16
-#define HTTP_ADDRESS_MAX     64
+#define HTTP_BODY_MAX        (1 << 20)
+#define HTTP_READ_BYTES      16384
+#define HTTP_AHEAD_MAX       65536 /* pipelined bytes kept while a request waits for its answer */
+#define HTTP_UNSENT_MAX                                                           \
+	262144 /* answers waiting for a slow reader: no further request till then \
+		*/
+#define HTTP_HEAD_SLACK    65536 /* bytes of a header beyond names and values */
+#define HTTP_CHUNK_EXT_MAX 1024  /* bytes of chunk extensions in a request */
+#define HTTP_PARAMS_MAX    8
+#define HTTP_QUERY_MAX     64
+#define HTTP_TABLES_MAX    16
+#define HTTP_ADDRESS_MAX   64
 
-#define HTTP_SWEEP_MS	 250
-#define HTTP_HEAD_MS	 10000
-#define HTTP_BODY_MS	 15000
-#define HTTP_IDLE_MS	 75000
-#define HTTP_WRITE_MS	 60000 /* no progress of what is to be written */
-#define HTTP_LINGER_MS	 2000  /* after our last byte: the peer reads it before a reset could destroy it */
-#define HTTP_RESYNC_MS	 10000
+#define HTTP_SWEEP_MS 250
+#define HTTP_HEAD_MS  10000
+#define HTTP_BODY_MS  15000
+#define HTTP_IDLE_MS  75000
+#define HTTP_WRITE_MS 60000 /* no progress of what is to be written */
+#define HTTP_LINGER_MS \
+	2000 /* after our last byte: the peer reads it before a reset could destroy it */
+#define HTTP_RESYNC_MS 10000
 
 struct http_table {
 	const struct tg_route *routes;
@@ -80,15 +84,15 @@ struct http_conn {
 	size_t in_pos;
 	struct tg_request *req;
 	struct tg_stream *stream;
-	int refuse;	/* status to refuse with, set by parser callbacks */
-	size_t ext_len; /* chunk extensions and trailers so far */
+	int refuse;      /* status to refuse with, set by parser callbacks */
+	size_t ext_len;  /* chunk extensions and trailers so far */
 	size_t head_raw; /* bytes as they came, so that what the parser skips is counted too */
 	bool in_value, in_trailer;
-	bool running;	/* http_run() is on the stack */
+	bool running; /* http_run() is on the stack */
 	bool reading;
 	bool peer_done; /* it sends no more */
 	bool tcp_closed;
-	uint64_t deadline_ms;	/* of the phase; 0 none */
+	uint64_t deadline_ms;    /* of the phase; 0 none */
 	uint64_t write_until_ms; /* 0: nothing waits */
 	int writes;
 	char peer[HTTP_ADDRESS_MAX];
@@ -144,7 +148,8 @@ void http_run(struct http_conn *conn);
 void http_phase(struct http_conn *conn, enum http_phase phase, uint64_t limit_ms);
 void http_conn_settle(struct http_conn *conn); /* frees it when nothing holds it any more */
 void http_after_answer(struct http_conn *conn, bool keep_alive);
-void http_finish(struct http_conn *conn, uint64_t limit_ms); /* flush, say we are done, wait for the peer */
+void http_finish(
+	struct http_conn *conn, uint64_t limit_ms); /* flush, say we are done, wait for the peer */
 /* Takes data or frame (the other is NULL): written whole or the connection is closed. */
 void http_write(struct http_conn *conn, struct tg_buf *data, struct http_frame *frame, size_t skip);
 

@@ -107,14 +107,16 @@ static int header_count(const struct tg_request *req, const char *name)
 
 	for (int i = 0; i < req->headers_count; i++)
 		n += tg_slice_is((struct tg_slice){req->head.data + req->headers[i].name_at,
-					 req->headers[i].name_len}, name);
+					 req->headers[i].name_len},
+			name);
 	return n;
 }
 
 static bool host_ok(struct tg_slice host)
 {
 	for (size_t i = 0; i < host.len; i++)
-		if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~%:[]!$&'()*+,;=",
+		if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~%:[]"
+			    "!$&'()*+,;=",
 			    host.data[i]) ||
 			!host.data[i])
 			return false;
@@ -130,7 +132,10 @@ static bool take_method(struct tg_request *req, uint8_t method)
 {
 	switch (method) {
 	case HTTP_GET: req->method = TG_GET; return true;
-	case HTTP_HEAD: req->is_head = true; req->method = TG_GET; return true;
+	case HTTP_HEAD:
+		req->is_head = true;
+		req->method = TG_GET;
+		return true;
 	case HTTP_POST: req->method = TG_POST; return true;
 	case HTTP_PUT: req->method = TG_PUT; return true;
 	case HTTP_PATCH: req->method = TG_PATCH; return true;
@@ -156,7 +161,8 @@ static int check_head(const struct tg_request *req, const llhttp_t *parser)
 		return 400;
 	if (tg_req_header(req, "transfer-encoding", &v)) {
 		if (!is_word(v, "chunked") || parser->http_minor == 0 ||
-			header_count(req, "transfer-encoding") > 1 || header_count(req, "content-length") > 0)
+			header_count(req, "transfer-encoding") > 1 ||
+			header_count(req, "content-length") > 0)
 			return 400;
 	}
 	if (tg_req_header(req, "content-length", &v) && parser->content_length > req->body.max)

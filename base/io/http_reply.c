@@ -13,16 +13,42 @@ static const struct {
 	int status;
 	const char *title;
 } titles[] = {
-	{200, "OK"}, {201, "Created"}, {202, "Accepted"}, {204, "No Content"}, {206, "Partial Content"},
-	{301, "Moved Permanently"}, {302, "Found"}, {303, "See Other"}, {304, "Not Modified"},
-	{307, "Temporary Redirect"}, {308, "Permanent Redirect"}, {400, "Bad Request"}, {401, "Unauthorized"},
-	{403, "Forbidden"}, {404, "Not Found"}, {405, "Method Not Allowed"}, {406, "Not Acceptable"},
-	{408, "Request Timeout"}, {409, "Conflict"}, {410, "Gone"}, {411, "Length Required"},
-	{412, "Precondition Failed"}, {413, "Content Too Large"}, {414, "URI Too Long"},
-	{415, "Unsupported Media Type"}, {416, "Range Not Satisfiable"}, {417, "Expectation Failed"},
-	{422, "Unprocessable Content"}, {428, "Precondition Required"}, {429, "Too Many Requests"},
-	{431, "Request Header Fields Too Large"}, {500, "Internal Server Error"}, {501, "Not Implemented"},
-	{502, "Bad Gateway"}, {503, "Service Unavailable"}, {504, "Gateway Timeout"},
+	{200, "OK"},
+	{201, "Created"},
+	{202, "Accepted"},
+	{204, "No Content"},
+	{206, "Partial Content"},
+	{301, "Moved Permanently"},
+	{302, "Found"},
+	{303, "See Other"},
+	{304, "Not Modified"},
+	{307, "Temporary Redirect"},
+	{308, "Permanent Redirect"},
+	{400, "Bad Request"},
+	{401, "Unauthorized"},
+	{403, "Forbidden"},
+	{404, "Not Found"},
+	{405, "Method Not Allowed"},
+	{406, "Not Acceptable"},
+	{408, "Request Timeout"},
+	{409, "Conflict"},
+	{410, "Gone"},
+	{411, "Length Required"},
+	{412, "Precondition Failed"},
+	{413, "Content Too Large"},
+	{414, "URI Too Long"},
+	{415, "Unsupported Media Type"},
+	{416, "Range Not Satisfiable"},
+	{417, "Expectation Failed"},
+	{422, "Unprocessable Content"},
+	{428, "Precondition Required"},
+	{429, "Too Many Requests"},
+	{431, "Request Header Fields Too Large"},
+	{500, "Internal Server Error"},
+	{501, "Not Implemented"},
+	{502, "Bad Gateway"},
+	{503, "Service Unavailable"},
+	{504, "Gateway Timeout"},
 	{505, "HTTP Version Not Supported"},
 };
 
@@ -36,7 +62,8 @@ static const char *title(int status)
 
 int http_head(struct tg_buf *out, struct tg_http *http, int status)
 {
-	return tg_buf_addf(out, "HTTP/1.1 %d %s\r\nDate: %s\r\n", status, title(status), http_date(http));
+	return tg_buf_addf(
+		out, "HTTP/1.1 %d %s\r\nDate: %s\r\n", status, title(status), http_date(http));
 }
 
 static bool field_ok(const char *text)
@@ -110,7 +137,8 @@ void tg_reply(struct tg_request *req, int status, const char *content_type, stru
 	http_after_answer(conn, keep_alive);
 }
 
-static int problem(struct tg_buf *out, int status, const char *type, const char *detail, const char *extra)
+static int problem(
+	struct tg_buf *out, int status, const char *type, const char *detail, const char *extra)
 {
 	struct tg_jw w;
 	int rc;
@@ -130,7 +158,8 @@ static int problem(struct tg_buf *out, int status, const char *type, const char 
 	return tg_buf_addf(out, ",%s}", extra);
 }
 
-void tg_reply_problem(struct tg_request *req, int status, const char *type, const char *detail, const char *extra)
+void tg_reply_problem(
+	struct tg_request *req, int status, const char *type, const char *detail, const char *extra)
 {
 	struct tg_buf out = {0};
 
@@ -153,7 +182,8 @@ static const char *refusal(int status)
 	}
 }
 
-/* Before a request is whole: says why, then ends the connection, since its framing is not to be trusted any more. */
+/* Before a request is whole: says why, then ends the connection, since its framing is not to be
+ * trusted any more. */
 void http_refuse(struct http_conn *conn, int status)
 {
 	struct tg_buf body = {0}, out = {0};
@@ -168,10 +198,12 @@ void http_refuse(struct http_conn *conn, int status)
 	if (!rc && status == 503)
 		rc = tg_buf_add_cstr(&out, "Retry-After: 5\r\n");
 	if (!rc && status == 405)
-		rc = tg_buf_add_cstr(&out, "Allow: GET, HEAD, OPTIONS, POST, PUT, PATCH, DELETE\r\n");
+		rc = tg_buf_add_cstr(
+			&out, "Allow: GET, HEAD, OPTIONS, POST, PUT, PATCH, DELETE\r\n");
 	if (!rc)
 		rc = tg_buf_addf(&out,
-			"Content-Type: application/problem+json\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n",
+			"Content-Type: application/problem+json\r\nContent-Length: "
+			"%zu\r\nConnection: close\r\n\r\n",
 			body.len);
 	if (!rc)
 		rc = tg_buf_add(&out, body.data, body.len);

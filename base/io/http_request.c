@@ -30,7 +30,8 @@ bool tg_req_query(const struct tg_request *req, const char *name, struct tg_slic
 	return false;
 }
 
-bool tg_req_query_at(const struct tg_request *req, int i, struct tg_slice *name, struct tg_slice *value)
+bool tg_req_query_at(
+	const struct tg_request *req, int i, struct tg_slice *name, struct tg_slice *value)
 {
 	if (i < 0 || i >= req->query_count)
 		return false;
@@ -46,7 +47,8 @@ bool tg_req_header(const struct tg_request *req, const char *name, struct tg_sli
 
 		if (!tg_slice_is((struct tg_slice){req->head.data + h->name_at, h->name_len}, name))
 			continue;
-		*ret = (struct tg_slice){h->value_len ? req->head.data + h->value_at : "", h->value_len};
+		*ret = (struct tg_slice){
+			h->value_len ? req->head.data + h->value_at : "", h->value_len};
 		return true;
 	}
 	return false;

@@ -7,8 +7,8 @@
 static const struct {
 	enum tg_method method;
 	const char *name;
-} method_names[] = {
-	{TG_GET, "GET"}, {TG_POST, "POST"}, {TG_PUT, "PUT"}, {TG_PATCH, "PATCH"}, {TG_DELETE, "DELETE"}};
+} method_names[] = {{TG_GET, "GET"}, {TG_POST, "POST"}, {TG_PUT, "PUT"}, {TG_PATCH, "PATCH"},
+	{TG_DELETE, "DELETE"}};
 
 #define METHODS (sizeof(method_names) / sizeof(method_names[0]))
 
@@ -50,7 +50,8 @@ static void allow_header(struct tg_request *req, unsigned methods)
 	for (size_t i = 0; i < METHODS; i++)
 		if (methods & 1u << method_names[i].method)
 			len += (size_t)snprintf(text + len, sizeof(text) - len, ", %s%s",
-				method_names[i].name, method_names[i].method == TG_GET ? ", HEAD" : "");
+				method_names[i].name,
+				method_names[i].method == TG_GET ? ", HEAD" : "");
 	tg_reply_header(req, "Allow", text);
 }
 
@@ -89,7 +90,8 @@ void http_dispatch(struct tg_http *http, struct tg_request *req)
 	unsigned methods;
 
 	if (http_target(req)) {
-		tg_reply_problem(req, 400, NULL, "The path or the query of this request is malformed.", NULL);
+		tg_reply_problem(req, 400, NULL,
+			"The path or the query of this request is malformed.", NULL);
 		return;
 	}
 	methods = find_route(http, req, &called);
@@ -110,5 +112,6 @@ void http_dispatch(struct tg_http *http, struct tg_request *req)
 	if (req->is_options)
 		tg_reply(req, 204, NULL, (struct tg_slice){0});
 	else
-		tg_reply_problem(req, 405, NULL, "This path does not have this method; see Allow.", NULL);
+		tg_reply_problem(
+			req, 405, NULL, "This path does not have this method; see Allow.", NULL);
 }

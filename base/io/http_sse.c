@@ -38,15 +38,16 @@ static int compose(struct tg_buf *out, const struct tg_request *req)
 	int rc = http_head(out, req->conn->http, 200);
 
 	if (!rc)
-		rc = tg_buf_add_cstr(out, "Content-Type: text/event-stream\r\nCache-Control: no-store\r\n"
-					  "X-Accel-Buffering: no\r\n");
+		rc = tg_buf_add_cstr(out,
+			"Content-Type: text/event-stream\r\nCache-Control: no-store\r\n"
+			"X-Accel-Buffering: no\r\n");
 	if (!rc)
 		rc = tg_buf_add(out, req->reply.data, req->reply.len);
 	return rc ? rc : tg_buf_add_cstr(out, "Connection: close\r\n\r\n");
 }
 
-int tg_stream_open(struct tg_request *req, size_t queue_max, void (*on_gone)(void *ctx, struct tg_stream *s),
-	void *ctx, struct tg_stream **ret)
+int tg_stream_open(struct tg_request *req, size_t queue_max,
+	void (*on_gone)(void *ctx, struct tg_stream *s), void *ctx, struct tg_stream **ret)
 {
 	struct http_conn *conn = req->conn;
 	struct tg_buf out = {0};
@@ -57,7 +58,8 @@ int tg_stream_open(struct tg_request *req, size_t queue_max, void (*on_gone)(voi
 	if (uv_is_closing((uv_handle_t *)&conn->tcp) || conn->http->closing)
 		return -TG_ECLOSED;
 	if (req->is_head)
-		return -TG_EINVAL; /* there is nothing to stream: the caller answers with headers alone */
+		return -TG_EINVAL; /* there is nothing to stream: the caller answers with headers
+				      alone */
 	s = calloc(1, sizeof(*s));
 	rc = s ? compose(&out, req) : -TG_ENOMEM;
 	if (rc) {
@@ -65,7 +67,8 @@ int tg_stream_open(struct tg_request *req, size_t queue_max, void (*on_gone)(voi
 		tg_buf_release(&out);
 		return rc;
 	}
-	*s = (struct tg_stream){.conn = conn, .queue_max = queue_max, .on_gone = on_gone, .ctx = ctx};
+	*s = (struct tg_stream){
+		.conn = conn, .queue_max = queue_max, .on_gone = on_gone, .ctx = ctx};
 	conn->stream = s;
 	http_request_free(req);
 	http_phase(conn, PHASE_STREAM, 0);
@@ -119,7 +122,8 @@ void tg_stream_send(struct tg_stream *s, struct tg_slice frame)
 {
 	struct http_conn *conn = s->conn;
 
-	if (s->ended || conn->phase != PHASE_STREAM || uv_is_closing((uv_handle_t *)&conn->tcp) || !frame.len)
+	if (s->ended || conn->phase != PHASE_STREAM || uv_is_closing((uv_handle_t *)&conn->tcp) ||
+		!frame.len)
 		return;
 	if (uv_stream_get_write_queue_size((uv_stream_t *)&conn->tcp) + frame.len > s->queue_max) {
 		s->ended = true;

@@ -1,6 +1,6 @@
-/* The request target: path and query, percent-decoded once and checked. What survives has no "." or ".." segment, no
- * empty one, no NUL or control character, no encoded slash, and is UTF-8: handlers and the database get nothing that
- * means one thing here and another there. */
+/* The request target: path and query, percent-decoded once and checked. What survives has no "." or
+ * ".." segment, no empty one, no NUL or control character, no encoded slash, and is UTF-8: handlers
+ * and the database get nothing that means one thing here and another there. */
 #include "base/io/http_impl.h"
 
 #include <string.h>
@@ -40,12 +40,14 @@ static int decode(struct tg_buf *out, struct tg_slice in, bool query)
 		if (tg_buf_add(out, &c, 1))
 			return -TG_ENOMEM;
 	}
-	return tg_utf8_valid((struct tg_slice){out->data + start, out->len - start}) ? 0 : -TG_EHTTP;
+	return tg_utf8_valid((struct tg_slice){out->data + start, out->len - start}) ? 0
+										     : -TG_EHTTP;
 }
 
 static bool segment_bad(const char *data, size_t len, bool last)
 {
-	return (len == 0 && !last) || (len == 1 && data[0] == '.') || (len == 2 && data[0] == '.' && data[1] == '.');
+	return (len == 0 && !last) || (len == 1 && data[0] == '.') ||
+	       (len == 2 && data[0] == '.' && data[1] == '.');
 }
 
 /* path starts with a slash; a slash at the end is allowed. */
@@ -82,9 +84,9 @@ static int take_pair(struct tg_request *req, struct tg_slice pair)
 		rc = decode(&req->text, value, true);
 	if (rc)
 		return rc;
-	req->query[req->query_count++] = (struct http_pair){
-		{req->text.data + name_at, value_at - name_at},
-		{req->text.data + value_at, req->text.len - value_at}};
+	req->query[req->query_count++] =
+		(struct http_pair){{req->text.data + name_at, value_at - name_at},
+			{req->text.data + value_at, req->text.len - value_at}};
 	return 0;
 }
 
@@ -95,7 +97,8 @@ static int take_query(struct tg_request *req, struct tg_slice query)
 	while (at < query.len) {
 		const char *amp = memchr(query.data + at, '&', query.len - at);
 		size_t end = amp ? (size_t)(amp - query.data) : query.len;
-		int rc = end > at ? take_pair(req, (struct tg_slice){query.data + at, end - at}) : 0;
+		int rc =
+			end > at ? take_pair(req, (struct tg_slice){query.data + at, end - at}) : 0;
 
 		if (rc)
 			return rc;
@@ -110,7 +113,8 @@ static struct tg_slice origin_form(struct tg_slice target)
 	static const char scheme[] = "http://";
 	const char *slash;
 
-	if (target.len < sizeof(scheme) - 1 || strncasecmp(target.data, scheme, sizeof(scheme) - 1) != 0)
+	if (target.len < sizeof(scheme) - 1 ||
+		strncasecmp(target.data, scheme, sizeof(scheme) - 1) != 0)
 		return target;
 	slash = memchr(target.data + sizeof(scheme) - 1, '/', target.len - (sizeof(scheme) - 1));
 	if (!slash)
@@ -134,7 +138,8 @@ int http_target(struct tg_request *req)
 		query = (struct tg_slice){mark + 1, target.len - (size_t)(mark + 1 - target.data)};
 		target.len = (size_t)(mark - target.data);
 	}
-	/* Decoding never lengthens: with the room taken here, slices into text stay where they are. */
+	/* Decoding never lengthens: with the room taken here, slices into text stay where they are.
+	 */
 	rc = tg_buf_reserve(&req->text, target.len + query.len + 1);
 	if (!rc)
 		rc = decode(&req->text, target, false);

@@ -1,10 +1,12 @@
-/* Kafka consumer and producer on the loop. The only wrapper of librdkafka; everything runs on the loop's thread.
+/* Kafka consumer and producer on the loop. The only wrapper of librdkafka; everything runs on the
+ * loop's thread.
  *
- * Consumer: offsets live outside Kafka. A rebalance calls on_assign; the role looks its offsets up (asynchronously)
- * and answers with tg_consumer_assign(); until then nothing is delivered. Records arrive one by one with the
- * generation of their assignment; records of a revoked generation are dropped here. on_revoke must answer at once by
- * dropping its queues (fencing decides the rest). auto.offset.reset=error: an offset outside the log is reported by
- * on_out_of_range and nothing is consumed from that partition until tg_consumer_seek(). */
+ * Consumer: offsets live outside Kafka. A rebalance calls on_assign; the role looks its offsets up
+ * (asynchronously) and answers with tg_consumer_assign(); until then nothing is delivered. Records
+ * arrive one by one with the generation of their assignment; records of a revoked generation are
+ * dropped here. on_revoke must answer at once by dropping its queues (fencing decides the rest).
+ * auto.offset.reset=error: an offset outside the log is reported by on_out_of_range and nothing is
+ * consumed from that partition until tg_consumer_seek(). */
 #ifndef TG_BASE_IO_KAFKA_H
 #define TG_BASE_IO_KAFKA_H
 
@@ -24,7 +26,8 @@ struct tg_header {
 struct tg_partition {
 	char topic[128];
 	int32_t partition;
-	int64_t offset; /* next to read; on_assign gives -1 */
+	int64_t offset; /* next to read; on_assign gives -1; -1 in assign and seek: the log's start
+			 */
 };
 
 /* Slices live until tg_record_free(). A NULL value (tombstone) has value.data == NULL. */
@@ -32,8 +35,8 @@ struct tg_record {
 	const char *topic;
 	int32_t partition;
 	int64_t offset;
-	int64_t stamp_us;   /* the record's timestamp */
-	bool stamp_is_log;  /* LogAppendTime, not the producer's */
+	int64_t stamp_us;  /* the record's timestamp */
+	bool stamp_is_log; /* LogAppendTime, not the producer's */
 	struct tg_slice key, value;
 	void *raw;
 };
@@ -76,7 +79,8 @@ void tg_consumer_resume(struct tg_consumer *c);
 void tg_consumer_rejoin(struct tg_consumer *c);
 /* Copy for monitoring only: commits to the group without waiting. */
 void tg_consumer_note_offsets(struct tg_consumer *c, const struct tg_partition *parts, size_t n);
-/* Asks the broker for first and next offset of a partition, off the loop's thread. cb exactly once. */
+/* Asks the broker for first and next offset of a partition, off the loop's thread. cb exactly once.
+ */
 typedef void (*tg_watermarks_cb)(void *ctx, int rc, int64_t low, int64_t high);
 TG_MUST int tg_consumer_watermarks(struct tg_consumer *c, const char *topic, int32_t partition,
 	tg_watermarks_cb cb, void *ctx);
@@ -93,23 +97,30 @@ typedef void (*tg_delivery_cb)(void *ctx, void *tag, int rc);
 
 TG_MUST int tg_producer_open(uv_loop_t *loop, const char *brokers, const char *client_id,
 	tg_delivery_cb on_delivery, void *ctx, struct tg_producer **ret);
-/* Copies key, value and headers. partition -1 = by key. on_delivery(tag) comes exactly once per accepted message,
- * in order per partition; it retries for ever while the process lives (a message can only fail for good when it is
- * refused, e.g. too large). -TG_EFULL: the queue is full; try again after a delivery. value.data NULL = tombstone. */
-TG_MUST int tg_producer_send(struct tg_producer *p, const char *topic, int32_t partition, struct tg_slice key,
-	struct tg_slice value, const struct tg_header *headers, size_t headers_count, void *tag);
+/* Copies key, value and headers. partition -1 = by key. on_delivery(tag) comes exactly once per
+ * accepted message, in order per partition; it retries for ever while the process lives. A message
+ * fails for good when it is refused (-TG_ERANGE: too large), or when the client met an error that
+ * it cannot recover from: then all in flight are reported as failed and a fresh client takes over,
+ * and who still needs them sends them again. -TG_EFULL: the queue is full; try again after a
+ * delivery. -TG_ECLOSED: no client just now; try again soon. value.data NULL = tombstone. */
+TG_MUST int tg_producer_send(struct tg_producer *p, const char *topic, int32_t partition,
+	struct tg_slice key, struct tg_slice value, const struct tg_header *headers,
+	size_t headers_count, void *tag);
 size_t tg_producer_in_flight(const struct tg_producer *p);
-/* Number of partitions of a topic; blocks at most timeout_ms: start-up only. Negative on failure. */
+/* Number of partitions of a topic; blocks at most timeout_ms: start-up only. Negative on failure.
+ */
 int tg_producer_partitions(struct tg_producer *p, const char *topic, int timeout_ms);
 void tg_producer_close(struct tg_producer *p); /* waits at most 3 s for what is in flight */
 
-/* Topics, for `up` and `migrate --topics`; blocking, start-up only. Existing topics are left alone. */
+/* Topics, for `up` and `migrate --topics`; blocking, start-up only. Existing topics are left alone.
+ */
 struct tg_topic_spec {
 	const char *name;
 	int partitions;
 	int64_t max_message_bytes;
 	int64_t retention_ms; /* -1 for ever, 0 = the broker's default */
 };
-TG_MUST int tg_topics_create(const char *brokers, const struct tg_topic_spec *specs, size_t n, struct tg_buf *why);
+TG_MUST int tg_topics_create(
+	const char *brokers, const struct tg_topic_spec *specs, size_t n, struct tg_buf *why);
 
 #endif

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #define CREATE_TIMEOUT_MS 15000
-#define TOPICS_MAX	  64
+#define TOPICS_MAX        64
 
 static void say(struct tg_buf *why, const char *topic, const char *text)
 {
@@ -29,7 +29,8 @@ static rd_kafka_NewTopic_t *topic_new(const struct tg_topic_spec *spec, struct t
 		say(why, spec->name, text);
 		return NULL;
 	}
-	/* Records carry their arrival: stamped with old event times, retention would delete them at once. */
+	/* Records carry their arrival: stamped with old event times, retention would delete them at
+	 * once. */
 	rd_kafka_NewTopic_set_config(topic, "message.timestamp.type", "LogAppendTime");
 	if (spec->max_message_bytes > 0) {
 		snprintf(number, sizeof(number), "%" PRId64, spec->max_message_bytes);
@@ -55,7 +56,8 @@ static int results_code(const rd_kafka_CreateTopics_result_t *result, struct tg_
 
 		if (!err || err == RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS)
 			continue;
-		say(why, rd_kafka_topic_result_name(topics[i]), text ? text : rd_kafka_err2str(err));
+		say(why, rd_kafka_topic_result_name(topics[i]),
+			text ? text : rd_kafka_err2str(err));
 		rc = kafka_code(err);
 	}
 	return rc;
@@ -63,7 +65,8 @@ static int results_code(const rd_kafka_CreateTopics_result_t *result, struct tg_
 
 static int create(rd_kafka_t *rk, rd_kafka_NewTopic_t **topics, size_t n, struct tg_buf *why)
 {
-	rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(rk, RD_KAFKA_ADMIN_OP_CREATETOPICS);
+	rd_kafka_AdminOptions_t *options =
+		rd_kafka_AdminOptions_new(rk, RD_KAFKA_ADMIN_OP_CREATETOPICS);
 	rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
 	rd_kafka_event_t *event;
 	char text[KAFKA_WHY_MAX];
@@ -89,7 +92,8 @@ static int create(rd_kafka_t *rk, rd_kafka_NewTopic_t **topics, size_t n, struct
 	return rc;
 }
 
-int tg_topics_create(const char *brokers, const struct tg_topic_spec *specs, size_t n, struct tg_buf *why)
+int tg_topics_create(
+	const char *brokers, const struct tg_topic_spec *specs, size_t n, struct tg_buf *why)
 {
 	static const struct kafka_option none[] = {{"log.queue", "false"}, {NULL, NULL}};
 	rd_kafka_NewTopic_t *topics[TOPICS_MAX];

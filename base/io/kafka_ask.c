@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ASK_TIMEOUT_MS	 5000
+#define ASK_TIMEOUT_MS   5000
 #define PROBE_TIMEOUT_MS 1000
-#define PROBE_PAUSE_MS	 1000
+#define PROBE_PAUSE_MS   1000
 
 static void ask_watermarks(uv_work_t *work)
 {
@@ -24,7 +24,8 @@ static void ask_offset_at(uv_work_t *work)
 		rd_kafka_topic_partition_list_add(list, ask->topic, ask->partition);
 	rd_kafka_resp_err_t err;
 
-	at->offset = ask->stamp_us / 1000; /* Kafka counts in ms: the earlier one is the safe side */
+	at->offset =
+		ask->stamp_us / 1000; /* Kafka counts in ms: the earlier one is the safe side */
 	err = rd_kafka_offsets_for_times(ask->rk, list, ASK_TIMEOUT_MS);
 	ask->rc = kafka_code(err ? err : at->err);
 	ask->low = ask->high = at->offset;
@@ -46,7 +47,8 @@ static void ask_on_done(uv_work_t *work, int status)
 	kafka_wake_now(&c->wake); /* closing may have waited for it */
 }
 
-static int ask_start(struct tg_consumer *c, const struct kafka_ask *proto, const char *topic, uv_work_cb work)
+static int ask_start(
+	struct tg_consumer *c, const struct kafka_ask *proto, const char *topic, uv_work_cb work)
 {
 	struct kafka_ask *ask;
 
@@ -69,19 +71,18 @@ static int ask_start(struct tg_consumer *c, const struct kafka_ask *proto, const
 	return 0;
 }
 
-int tg_consumer_watermarks(struct tg_consumer *c, const char *topic, int32_t partition,
-	tg_watermarks_cb cb, void *ctx)
+int tg_consumer_watermarks(
+	struct tg_consumer *c, const char *topic, int32_t partition, tg_watermarks_cb cb, void *ctx)
 {
 	struct kafka_ask ask = {.partition = partition, .cb = cb, .ctx = ctx};
 
 	return ask_start(c, &ask, topic, ask_watermarks);
 }
 
-int tg_consumer_offset_at(struct tg_consumer *c, const char *topic, int32_t partition, int64_t stamp_us,
-	tg_watermarks_cb cb, void *ctx)
+int tg_consumer_offset_at(struct tg_consumer *c, const char *topic, int32_t partition,
+	int64_t stamp_us, tg_watermarks_cb cb, void *ctx)
 {
-	struct kafka_ask ask = {
-		.partition = partition, .stamp_us = stamp_us, .cb = cb, .ctx = ctx};
+	struct kafka_ask ask = {.partition = partition, .stamp_us = stamp_us, .cb = cb, .ctx = ctx};
 
 	return ask_start(c, &ask, topic, ask_offset_at);
 }
@@ -91,7 +92,8 @@ static void ask_alive(uv_work_t *work)
 	struct kafka_ask *ask = tg_container_of(work, struct kafka_ask, work);
 	const struct rd_kafka_metadata *meta = NULL;
 
-	ask->rc = kafka_code(rd_kafka_metadata(ask->rk, /* all_topics= */ 0, NULL, &meta, PROBE_TIMEOUT_MS));
+	ask->rc = kafka_code(
+		rd_kafka_metadata(ask->rk, /* all_topics= */ 0, NULL, &meta, PROBE_TIMEOUT_MS));
 	if (meta)
 		rd_kafka_metadata_destroy(meta);
 }

@@ -1,7 +1,8 @@
 /* Who reads what: the group's rebalances, offsets from outside, seek and pause.
  *
- * Every rebalance is answered inside its callback, an assignment with an empty list: so the group never waits for us
- * while the role looks its offsets up, and closing cannot hang. The real list follows in tg_consumer_assign(). */
+ * Every rebalance is answered inside its callback, an assignment with an empty list: so the group
+ * never waits for us while the role looks its offsets up, and closing cannot hang. The real list
+ * follows in tg_consumer_assign(). */
 #include "base/io/kafka_impl.h"
 
 #include <stdlib.h>
@@ -28,7 +29,7 @@ struct tg_partition *consumer_part(struct tg_consumer *c, const char *topic, int
 
 void consumer_drop_held(struct tg_consumer *c)
 {
-	tg_list_foreach_safe(it, next, &c->held) {
+	tg_list_foreach_safe (it, next, &c->held) {
 		tg_list_remove(it);
 		tg_record_free(&tg_container_of(it, struct kafka_record, link)->pub);
 	}
@@ -45,9 +46,10 @@ static void forget_parts(struct tg_consumer *c)
 	consumer_drop_held(c);
 }
 
-/* An assignment that replaces one whose partitions are still stopping makes librdkafka 2.0.2 stop them twice and abort
- * (rdkafka_assignment.c, "rktp_started"). Its main thread handles requests in order, so round trips through it are
- * the way to know: the first returns when "stop" was handled, the second when its answer was. */
+/* An assignment that replaces one whose partitions are still stopping makes librdkafka 2.0.2 stop
+ * them twice and abort (rdkafka_assignment.c, "rktp_started"). Its main thread handles requests in
+ * order, so round trips through it are the way to know: the first returns when "stop" was handled,
+ * the second when its answer was. */
 static void await_stopped(struct tg_consumer *c)
 {
 	for (int i = 0; i < ASSIGN_ROUND_TRIPS; i++) {
@@ -63,7 +65,8 @@ static void answer(struct tg_consumer *c, const rd_kafka_topic_partition_list_t 
 	rd_kafka_resp_err_t err = rd_kafka_assign(c->rk, list);
 
 	if (err)
-		tg_log(TG_ERROR, "kafka assignment refused", TG_F("why", TG_S(rd_kafka_err2str(err))));
+		tg_log(TG_ERROR, "kafka assignment refused",
+			TG_F("why", TG_S(rd_kafka_err2str(err))));
 	await_stopped(c);
 }
 
@@ -109,8 +112,8 @@ static void offer(struct tg_consumer *c, const rd_kafka_topic_partition_list_t *
 	c->ops.on_assign(c->ctx, c->parts_count ? c->parts : &none, c->parts_count);
 }
 
-void consumer_on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic_partition_list_t *list,
-	void *opaque)
+void consumer_on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err,
+	rd_kafka_topic_partition_list_t *list, void *opaque)
 {
 	struct tg_consumer *c = opaque;
 
@@ -127,7 +130,8 @@ static rd_kafka_topic_partition_list_t *list_of(const struct tg_partition *parts
 	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)n);
 
 	for (size_t i = 0; i < n; i++)
-		rd_kafka_topic_partition_list_add(list, parts[i].topic, parts[i].partition)->offset =
+		rd_kafka_topic_partition_list_add(list, parts[i].topic, parts[i].partition)
+			->offset =
 			parts[i].offset < 0 ? RD_KAFKA_OFFSET_BEGINNING : parts[i].offset;
 	return list;
 }
@@ -189,7 +193,7 @@ void tg_consumer_seek(struct tg_consumer *c, const char *topic, int32_t partitio
 		return;
 	p->offset = offset;
 	c->stuck[p - c->parts] = false;
-	tg_list_foreach_safe(it, next, &c->held) {
+	tg_list_foreach_safe (it, next, &c->held) {
 		struct kafka_record *rec = tg_container_of(it, struct kafka_record, link);
 
 		if (rec->pub.partition != partition || strcmp(rec->pub.topic, topic) != 0)
@@ -209,8 +213,9 @@ void tg_consumer_pause(struct tg_consumer *c)
 	c->paused_at_ms = uv_now(c->loop);
 }
 
-/* Telling librdkafka throws its prefetched records away, so that is left until a pause has lasted; before that we
- * simply do not poll, which a group member may for less than max.poll.interval.ms. */
+/* Telling librdkafka throws its prefetched records away, so that is left until a pause has lasted;
+ * before that we simply do not poll, which a group member may for less than max.poll.interval.ms.
+ */
 void consumer_pause_deep(struct tg_consumer *c)
 {
 	rd_kafka_topic_partition_list_t *list;
@@ -244,8 +249,8 @@ void tg_consumer_rejoin(struct tg_consumer *c)
 
 	if (c->phase != CONSUMER_OPEN)
 		return;
-	/* Through the group, not on our own: if another member has taken over, the group says so, and two
-	 * owners that believe in themselves cannot fence each other in turns. */
+	/* Through the group, not on our own: if another member has taken over, the group says so,
+	 * and two owners that believe in themselves cannot fence each other in turns. */
 	err = rd_kafka_subscribe(c->rk, c->topics);
 	if (err)
 		tg_log(TG_ERROR, "kafka rejoin refused", TG_F("why", TG_S(rd_kafka_err2str(err))));
@@ -258,6 +263,7 @@ void tg_consumer_note_offsets(struct tg_consumer *c, const struct tg_partition *
 	if (c->phase != CONSUMER_OPEN || n == 0)
 		return;
 	list = list_of(parts, n);
-	rd_kafka_commit(c->rk, list, /* async= */ 1); /* a copy for monitoring: its fate is of no weight */
+	rd_kafka_commit(
+		c->rk, list, /* async= */ 1); /* a copy for monitoring: its fate is of no weight */
 	rd_kafka_topic_partition_list_destroy(list);
 }

@@ -8,10 +8,10 @@
 
 #include "base/log.h"
 
-#define DRAIN_MAX	     512
-#define DRAIN_NS	     5000000 /* then other handles of the loop get their turn */
-#define PAUSE_DEEP_AFTER_MS  1000
-#define CLOSE_LIMIT_MS	     3000
+#define DRAIN_MAX             512
+#define DRAIN_NS              5000000 /* then other handles of the loop get their turn */
+#define PAUSE_DEEP_AFTER_MS   1000
+#define CLOSE_LIMIT_MS        3000
 #define QUEUED_KBYTES_DEFAULT 16384
 
 static const struct kafka_option consumer_options[] = {
@@ -96,9 +96,8 @@ static void take_event(struct tg_consumer *c, const rd_kafka_message_t *m)
 		}
 		return;
 	default:
-		tg_log(TG_WARN, "kafka consumer",
-			TG_F("client", TG_S(rd_kafka_name(c->rk))), TG_F("topic", TG_S(topic)),
-			TG_F("error", TG_S(rd_kafka_err2name(m->err))),
+		tg_log(TG_WARN, "kafka consumer", TG_F("client", TG_S(rd_kafka_name(c->rk))),
+			TG_F("topic", TG_S(topic)), TG_F("error", TG_S(rd_kafka_err2name(m->err))),
 			TG_F("reason", TG_S(rd_kafka_message_errstr(m))));
 	}
 }
@@ -146,7 +145,8 @@ static bool drain(struct tg_consumer *c)
 		if (n % 16 == 15 && uv_hrtime() > until)
 			break;
 	}
-	/* librdkafka announces only the step from empty to not empty: the rest we announce ourselves. */
+	/* librdkafka announces only the step from empty to not empty: the rest we announce
+	 * ourselves. */
 	return !resting(c);
 }
 
@@ -159,7 +159,8 @@ static bool consumer_serve(struct kafka_wake *wake)
 	if (c->phase != CONSUMER_OPEN)
 		return close_step(c);
 	consumer_probe(c);
-	if (c->paused && !c->paused_deep && uv_now(c->loop) - c->paused_at_ms >= PAUSE_DEEP_AFTER_MS)
+	if (c->paused && !c->paused_deep &&
+		uv_now(c->loop) - c->paused_at_ms >= PAUSE_DEEP_AFTER_MS)
 		consumer_pause_deep(c);
 	return !resting(c) && drain(c);
 }
@@ -180,7 +181,8 @@ static void on_wake_closed(struct kafka_wake *wake)
 	if (c->ops.on_closed && c->phase != CONSUMER_OPEN)
 		c->ops.on_closed(c->ctx);
 	if (c->records == 0)
-		consumer_free(c); /* else its records still point at it: better leaked than used after free */
+		consumer_free(c); /* else its records still point at it: better leaked than used
+				     after free */
 }
 
 static void destroy_work(uv_work_t *work)
@@ -198,8 +200,8 @@ static void on_destroyed(uv_work_t *work, int status)
 	kafka_wake_close(&tg_container_of(work, struct tg_consumer, destroy)->wake, on_wake_closed);
 }
 
-/* Records still on their way to us lie in this queue too, so it is read as events: the callbacks' interface aborts on
- * what is no callback's. */
+/* Records still on their way to us lie in this queue too, so it is read as events: the callbacks'
+ * interface aborts on what is no callback's. */
 static void serve_leaving(struct tg_consumer *c)
 {
 	rd_kafka_event_t *event;
@@ -211,8 +213,8 @@ static void serve_leaving(struct tg_consumer *c)
 	}
 }
 
-/* Leaving the group waits for nobody but the group; destroying waits for questions under way and for records that
- * the role has not given back. */
+/* Leaving the group waits for nobody but the group; destroying waits for questions under way and
+ * for records that the role has not given back. */
 static bool close_step(struct tg_consumer *c)
 {
 	uint64_t now_ms = uv_now(c->loop);
@@ -231,7 +233,8 @@ static bool close_step(struct tg_consumer *c)
 		return false;
 	c->phase = CONSUMER_DESTROYING;
 	if (c->records > 0) {
-		tg_log(TG_ERROR, "kafka records outlive their consumer", TG_F("records", TG_I(c->records)));
+		tg_log(TG_ERROR, "kafka records outlive their consumer",
+			TG_F("records", TG_I(c->records)));
 		kafka_wake_close(&c->wake, on_wake_closed);
 	} else if (uv_queue_work(c->loop, &c->destroy, destroy_work, on_destroyed)) {
 		destroy_work(&c->destroy);
@@ -267,8 +270,8 @@ static int consumer_client(struct tg_consumer *c, const struct tg_consumer_conf 
 	return 0;
 }
 
-int tg_consumer_open(uv_loop_t *loop, const struct tg_consumer_conf *conf, const struct tg_consumer_ops *ops,
-	void *ctx, struct tg_consumer **ret)
+int tg_consumer_open(uv_loop_t *loop, const struct tg_consumer_conf *conf,
+	const struct tg_consumer_ops *ops, void *ctx, struct tg_consumer **ret)
 {
 	struct tg_consumer *c = calloc(1, sizeof(*c));
 	int rc;
@@ -281,7 +284,8 @@ int tg_consumer_open(uv_loop_t *loop, const struct tg_consumer_conf *conf, const
 	tg_list_init(&c->held);
 	c->topics = rd_kafka_topic_partition_list_new((int)conf->topics_count);
 	for (size_t i = 0; i < conf->topics_count; i++)
-		rd_kafka_topic_partition_list_add(c->topics, conf->topics[i], RD_KAFKA_PARTITION_UA);
+		rd_kafka_topic_partition_list_add(
+			c->topics, conf->topics[i], RD_KAFKA_PARTITION_UA);
 	rc = consumer_client(c, conf);
 	if (rc) {
 		consumer_free(c);

@@ -1,8 +1,8 @@
 /* What the kafka_*.c files share. Not for anybody else.
  *
- * librdkafka has threads of its own; the loop meets it only through its queues. Each client has one eventfd that
- * librdkafka writes when a queue goes from empty to non-empty. The descriptor is non-blocking, else a librdkafka
- * thread could stall while it holds the queue's lock. */
+ * librdkafka has threads of its own; the loop meets it only through its queues. Each client has one
+ * eventfd that librdkafka writes when a queue goes from empty to non-empty. The descriptor is
+ * non-blocking, else a librdkafka thread could stall while it holds the queue's lock. */
 #ifndef TG_BASE_IO_KAFKA_IMPL_H
 #define TG_BASE_IO_KAFKA_IMPL_H
 
@@ -11,22 +11,25 @@
 #include "base/io/kafka.h"
 #include "base/list.h"
 
-#define KAFKA_TICK_MS	    100
-#define KAFKA_WHY_MAX	    256
+#define KAFKA_TICK_MS           100
+#define KAFKA_WHY_MAX           256
 #define KAFKA_MESSAGE_BYTES_MAX "8454144" /* 8 MiB and what frames it */
 
 struct kafka_wake {
 	uv_poll_t poll;
 	uv_idle_t more;
-	uv_timer_t tick; /* serves also what no event announces: time limits, a paused group member's duties */
+	uv_timer_t tick; /* serves also what no event announces: time limits, a paused group
+			    member's duties */
 	int fd;
 	int handles;
-	/* Takes a bounded amount of work; true when some may be left: librdkafka will not announce it again. */
+	/* Takes a bounded amount of work; true when some may be left: librdkafka will not announce
+	 * it again. */
 	bool (*serve)(struct kafka_wake *wake);
 	void (*closed)(struct kafka_wake *wake);
 };
 
-TG_MUST int kafka_wake_open(struct kafka_wake *wake, uv_loop_t *loop, bool (*serve)(struct kafka_wake *wake));
+TG_MUST int kafka_wake_open(
+	struct kafka_wake *wake, uv_loop_t *loop, bool (*serve)(struct kafka_wake *wake));
 void kafka_wake_on(struct kafka_wake *wake, rd_kafka_queue_t *queue);
 void kafka_wake_now(struct kafka_wake *wake);
 /* Only after rd_kafka_destroy(): until then a thread may write to the descriptor. */
@@ -37,8 +40,10 @@ struct kafka_option {
 	const char *name, *value;
 };
 
-/* Options all clients share, then `more`. NULL when memory is out; an unknown option is our own mistake. */
-rd_kafka_conf_t *kafka_conf(const char *brokers, const char *client_id, const struct kafka_option *more);
+/* Options all clients share, then `more`. NULL when memory is out; an unknown option is our own
+ * mistake. */
+rd_kafka_conf_t *kafka_conf(
+	const char *brokers, const char *client_id, const struct kafka_option *more);
 void kafka_conf_option(rd_kafka_conf_t *conf, const char *name, const char *value);
 int kafka_code(rd_kafka_resp_err_t err);
 
@@ -67,7 +72,6 @@ struct kafka_ask {
 	void *ctx;
 };
 
-
 struct tg_consumer {
 	uv_loop_t *loop;
 	struct kafka_wake wake;
@@ -77,15 +81,18 @@ struct tg_consumer {
 	struct tg_consumer_ops ops;
 	void *ctx;
 
-	bool offered;		    /* on_assign was called and not yet on_revoke */
-	struct tg_partition *parts; /* what the group gave us; offset: the least that may still come */
-	bool *stuck;		    /* of parts: out of range, not read until sought */
+	bool offered; /* on_assign was called and not yet on_revoke */
+	struct tg_partition
+		*parts; /* what the group gave us; offset: the least that may still come */
+	bool *stuck;    /* of parts: out of range, not read until sought */
 	size_t parts_count, parts_last;
 	bool assigned; /* tg_consumer_assign() has answered */
-	bool reassign; /* librdkafka's list is not ours any more: it gets ours before the next record is taken */
+	bool reassign; /* librdkafka's list is not ours any more: it gets ours before the next
+			  record is taken */
 
 	bool paused;
-	bool paused_deep; /* librdkafka was told: it drops its prefetch, so only when a pause is long */
+	bool paused_deep; /* librdkafka was told: it drops its prefetch, so only when a pause is
+			     long */
 	uint64_t paused_at_ms;
 	struct tg_list held; /* came after a deep pause all the same; goes out first */
 
@@ -101,8 +108,8 @@ struct tg_consumer {
 };
 
 /* kafka_assign.c */
-void consumer_on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic_partition_list_t *list,
-	void *opaque);
+void consumer_on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err,
+	rd_kafka_topic_partition_list_t *list, void *opaque);
 /* NULL when the partition is not ours now. */
 struct tg_partition *consumer_part(struct tg_consumer *c, const char *topic, int32_t partition);
 void consumer_drop_held(struct tg_consumer *c);

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
 
@@ -11,6 +12,8 @@
 struct tg_producer {
 	struct kafka_wake wake;
 	rd_kafka_t *rk;
+	char *brokers, *client_id;
+	bool fatal; /* this client takes nothing more */
 	tg_delivery_cb on_delivery;
 	void *ctx;
 	size_t in_flight;
@@ -37,52 +40,35 @@ static void on_report(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque)
 	(void)rk;
 	assert(p->in_flight > 0);
 	p->in_flight--;
-	if (m->err && m->err != RD_KAFKA_RESP_ERR__PURGE_QUEUE && m->err != RD_KAFKA_RESP_ERR__PURGE_INFLIGHT)
+	if (m->err && m->err != RD_KAFKA_RESP_ERR__PURGE_QUEUE &&
+		m->err != RD_KAFKA_RESP_ERR__PURGE_INFLIGHT)
 		tg_log(TG_ERROR, "kafka message refused",
 			TG_F("topic", TG_S(rd_kafka_topic_name(m->rkt))),
-			TG_F("error", TG_S(rd_kafka_err2name(m->err))), TG_F("bytes", TG_I(m->len)));
+			TG_F("error", TG_S(rd_kafka_err2name(m->err))),
+			TG_F("bytes", TG_I(m->len)));
 	if (p->on_delivery)
 		p->on_delivery(p->ctx, m->_private, kafka_code(m->err));
 }
 
 static void on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque)
 {
-	(void)opaque;
-	tg_log(err == RD_KAFKA_RESP_ERR__FATAL ? TG_ERROR : TG_WARN, "kafka producer",
+	struct tg_producer *p = opaque;
+
+	p->fatal |= err == RD_KAFKA_RESP_ERR__FATAL;
+	tg_log(p->fatal ? TG_ERROR : TG_WARN, "kafka producer",
 		TG_F("client", TG_S(rd_kafka_name(rk))),
 		TG_F("error", TG_S(rd_kafka_err2name((rd_kafka_resp_err_t)err))),
 		TG_F("reason", TG_S(reason)));
 }
 
-static bool producer_serve(struct kafka_wake *wake)
+static int client_new(struct tg_producer *p)
 {
-	struct tg_producer *p = tg_container_of(wake, struct tg_producer, wake);
-
-	rd_kafka_poll(p->rk, /* timeout_ms= */ 0); /* all that is queued */
-	return false;
-}
-
-static void on_wake_closed(struct kafka_wake *wake)
-{
-	free(tg_container_of(wake, struct tg_producer, wake));
-}
-
-int tg_producer_open(uv_loop_t *loop, const char *brokers, const char *client_id, tg_delivery_cb on_delivery,
-	void *ctx, struct tg_producer **ret)
-{
-	rd_kafka_conf_t *options = kafka_conf(brokers, client_id, producer_options);
-	struct tg_producer *p = calloc(1, sizeof(*p));
+	rd_kafka_conf_t *options = kafka_conf(p->brokers, p->client_id, producer_options);
 	rd_kafka_queue_t *queue;
 	char why[KAFKA_WHY_MAX];
 
-	if (!options || !p) {
-		if (options)
-			rd_kafka_conf_destroy(options);
-		free(p);
+	if (!options)
 		return -TG_ENOMEM;
-	}
-	p->on_delivery = on_delivery;
-	p->ctx = ctx;
 	rd_kafka_conf_set_opaque(options, p);
 	rd_kafka_conf_set_dr_msg_cb(options, on_report);
 	rd_kafka_conf_set_error_cb(options, on_error);
@@ -90,42 +76,120 @@ int tg_producer_open(uv_loop_t *loop, const char *brokers, const char *client_id
 	if (!p->rk) {
 		tg_log(TG_ERROR, "kafka producer not made", TG_F("why", TG_S(why)));
 		rd_kafka_conf_destroy(options);
-		free(p);
 		return -TG_EKAFKA;
 	}
+	p->fatal = false;
 	rd_kafka_set_log_queue(p->rk, NULL);
-	if (kafka_wake_open(&p->wake, loop, producer_serve)) {
-		rd_kafka_destroy(p->rk);
-		if (p->wake.handles)
-			kafka_wake_close(&p->wake, on_wake_closed);
-		else
-			free(p);
-		return -TG_ESYS;
-	}
 	queue = rd_kafka_queue_get_main(p->rk);
 	kafka_wake_on(&p->wake, queue);
 	rd_kafka_queue_destroy(queue);
+	return 0;
+}
+
+/* Every message still in it is reported, as refused. */
+static void client_end(struct tg_producer *p)
+{
+	if (!p->rk)
+		return;
+	rd_kafka_purge(p->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+	rd_kafka_flush(p->rk, CLOSE_FLUSH_MS);
+	rd_kafka_destroy(p->rk);
+	p->rk = NULL;
+}
+
+static bool producer_serve(struct kafka_wake *wake)
+{
+	struct tg_producer *p = tg_container_of(wake, struct tg_producer, wake);
+
+	if (p->rk)
+		rd_kafka_poll(p->rk, /* timeout_ms= */ 0); /* all that is queued */
+	if (p->fatal) {
+		/* A client with a fatal error stays so: a fresh one takes over, here or at a later
+		 * tick. */
+		client_end(p);
+		if (client_new(p))
+			tg_log(TG_ERROR, "kafka producer: the next try comes soon");
+	}
+	return false;
+}
+
+static void producer_free(struct tg_producer *p)
+{
+	free(p->brokers);
+	free(p->client_id);
+	free(p);
+}
+
+static void on_wake_closed(struct kafka_wake *wake)
+{
+	producer_free(tg_container_of(wake, struct tg_producer, wake));
+}
+
+int tg_producer_open(uv_loop_t *loop, const char *brokers, const char *client_id,
+	tg_delivery_cb on_delivery, void *ctx, struct tg_producer **ret)
+{
+	struct tg_producer *p = calloc(1, sizeof(*p));
+	int rc;
+
+	if (!p)
+		return -TG_ENOMEM;
+	p->on_delivery = on_delivery;
+	p->ctx = ctx;
+	p->brokers = strdup(brokers);
+	p->client_id = strdup(client_id);
+	rc = p->brokers && p->client_id ? kafka_wake_open(&p->wake, loop, producer_serve)
+					: -TG_ENOMEM;
+	if (!rc)
+		rc = client_new(p);
+	if (rc) {
+		if (p->wake.handles)
+			kafka_wake_close(&p->wake, on_wake_closed);
+		else
+			producer_free(p);
+		return rc;
+	}
 	*ret = p;
 	return 0;
 }
 
-int tg_producer_send(struct tg_producer *p, const char *topic, int32_t partition, struct tg_slice key,
-	struct tg_slice value, const struct tg_header *headers, size_t headers_count, void *tag)
+static int send_fields(struct tg_producer *p, const rd_kafka_vu_t *fields, size_t n)
 {
-	rd_kafka_vu_t fields[SEND_FIELDS + TG_HEADERS_MAX] = {
+	rd_kafka_error_t *error = rd_kafka_produceva(p->rk, fields, n);
+	int rc;
+
+	if (!error) {
+		p->in_flight++;
+		return 0;
+	}
+	rc = kafka_code(rd_kafka_error_code(error));
+	rd_kafka_error_destroy(error);
+	return rc;
+}
+
+int tg_producer_send(struct tg_producer *p, const char *topic, int32_t partition,
+	struct tg_slice key, struct tg_slice value, const struct tg_header *headers,
+	size_t headers_count, void *tag)
+{
+	rd_kafka_vu_t few[SEND_FIELDS + TG_HEADERS_MAX], *fields = few;
+	rd_kafka_vu_t fixed[SEND_FIELDS] = {
 		{.vtype = RD_KAFKA_VTYPE_TOPIC, .u.cstr = topic},
 		{.vtype = RD_KAFKA_VTYPE_PARTITION, .u.i32 = partition},
 		{.vtype = RD_KAFKA_VTYPE_KEY, .u.mem = {(void *)(uintptr_t)key.data, key.len}},
-		{.vtype = RD_KAFKA_VTYPE_VALUE, .u.mem = {(void *)(uintptr_t)value.data, value.len}},
+		{.vtype = RD_KAFKA_VTYPE_VALUE,
+			.u.mem = {(void *)(uintptr_t)value.data, value.len}},
 		{.vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = RD_KAFKA_MSG_F_COPY},
 		{.vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = tag},
 	};
-	rd_kafka_error_t *error;
 	int rc;
 
 	_Static_assert(RD_KAFKA_PARTITION_UA == -1, "partition -1 = by key");
+	if (!p->rk || p->fatal)
+		return -TG_ECLOSED;
 	if (headers_count > TG_HEADERS_MAX)
-		return -TG_EINVAL;
+		fields = malloc((SEND_FIELDS + headers_count) * sizeof(*fields));
+	if (!fields)
+		return -TG_ENOMEM;
+	memcpy(fields, fixed, sizeof(fixed));
 	for (size_t i = 0; i < headers_count; i++) {
 		rd_kafka_vu_t *field = &fields[SEND_FIELDS + i];
 
@@ -134,13 +198,9 @@ int tg_producer_send(struct tg_producer *p, const char *topic, int32_t partition
 		field->u.header.val = headers[i].value.data;
 		field->u.header.size = (ssize_t)headers[i].value.len;
 	}
-	error = rd_kafka_produceva(p->rk, fields, SEND_FIELDS + headers_count);
-	if (!error) {
-		p->in_flight++;
-		return 0;
-	}
-	rc = kafka_code(rd_kafka_error_code(error));
-	rd_kafka_error_destroy(error);
+	rc = send_fields(p, fields, SEND_FIELDS + headers_count);
+	if (fields != few)
+		free(fields);
 	return rc;
 }
 
@@ -151,7 +211,7 @@ size_t tg_producer_in_flight(const struct tg_producer *p)
 
 int tg_producer_partitions(struct tg_producer *p, const char *topic, int timeout_ms)
 {
-	rd_kafka_topic_t *rkt = rd_kafka_topic_new(p->rk, topic, NULL);
+	rd_kafka_topic_t *rkt = p->rk ? rd_kafka_topic_new(p->rk, topic, NULL) : NULL;
 	const struct rd_kafka_metadata *meta;
 	rd_kafka_resp_err_t err;
 	int n;
@@ -162,8 +222,8 @@ int tg_producer_partitions(struct tg_producer *p, const char *topic, int timeout
 	rd_kafka_topic_destroy(rkt);
 	if (err)
 		return kafka_code(err);
-	n = meta->topic_cnt != 1	? -TG_ENOENT
-	    : meta->topics[0].err	? kafka_code(meta->topics[0].err)
+	n = meta->topic_cnt != 1            ? -TG_ENOENT
+	    : meta->topics[0].err           ? kafka_code(meta->topics[0].err)
 	    : meta->topics[0].partition_cnt ? meta->topics[0].partition_cnt
 					    : -TG_ENOENT;
 	rd_kafka_metadata_destroy(meta);
@@ -172,11 +232,9 @@ int tg_producer_partitions(struct tg_producer *p, const char *topic, int timeout
 
 void tg_producer_close(struct tg_producer *p)
 {
-	if (p->in_flight > 0 && rd_kafka_flush(p->rk, CLOSE_FLUSH_MS)) {
-		tg_log(TG_WARN, "kafka messages given up at stop", TG_F("messages", TG_I(p->in_flight)));
-		rd_kafka_purge(p->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
-		rd_kafka_flush(p->rk, CLOSE_FLUSH_MS); /* their reports come at once */
-	}
-	rd_kafka_destroy(p->rk);
+	if (p->rk && p->in_flight > 0 && rd_kafka_flush(p->rk, CLOSE_FLUSH_MS))
+		tg_log(TG_WARN, "kafka messages given up at stop",
+			TG_F("messages", TG_I(p->in_flight)));
+	client_end(p);
 	kafka_wake_close(&p->wake, on_wake_closed);
 }

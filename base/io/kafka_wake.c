@@ -39,7 +39,8 @@ static void wake_on_event(uv_poll_t *poll, int status, int events)
 		wake_serve(wake);
 }
 
-int kafka_wake_open(struct kafka_wake *wake, uv_loop_t *loop, bool (*serve)(struct kafka_wake *wake))
+int kafka_wake_open(
+	struct kafka_wake *wake, uv_loop_t *loop, bool (*serve)(struct kafka_wake *wake))
 {
 	wake->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (wake->fd < 0)
@@ -113,7 +114,8 @@ void kafka_conf_option(rd_kafka_conf_t *conf, const char *name, const char *valu
 	assert(!"a Kafka option that this librdkafka does not take");
 }
 
-rd_kafka_conf_t *kafka_conf(const char *brokers, const char *client_id, const struct kafka_option *more)
+rd_kafka_conf_t *kafka_conf(
+	const char *brokers, const char *client_id, const struct kafka_option *more)
 {
 	static const struct kafka_option shared[] = {
 		{"log.queue", "true"}, /* log lines come on the loop's thread */

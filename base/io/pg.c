@@ -135,8 +135,8 @@ static void request_queue(struct tg_pg *pg, struct pg_request *req, tg_pg_cb cb,
 	pg_kick(pg);
 }
 
-int tg_pg_query(struct tg_pg *pg, const char *sql, const char *const *params, int n, tg_pg_cb cb,
-	void *ctx)
+int tg_pg_query(
+	struct tg_pg *pg, const char *sql, const char *const *params, int n, tg_pg_cb cb, void *ctx)
 {
 	int rc = request_admit(pg);
 	size_t texts = 0, count = (size_t)n;

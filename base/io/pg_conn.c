@@ -127,7 +127,8 @@ static void on_connecting(uv_poll_t *poll, int status, int events)
 
 void pg_connect(struct tg_pg *pg)
 {
-	/* Ours first, so that the address may say otherwise. The name is resolved here, blocking. */
+	/* Ours first, so that the address may say otherwise. The name is resolved here, blocking.
+	 */
 	static const char *const keys[] = {"application_name", "client_encoding", "gssencmode",
 		"tcp_user_timeout", "keepalives", "keepalives_idle", "keepalives_interval",
 		"keepalives_count", "dbname", NULL};

@@ -1,9 +1,10 @@
-/* Feeding COPY … FROM STDIN. PQputCopyData buffers without limit and never says "full": PQflush() == 1 is the only
- * back-pressure there is, so we stop at once when it says so and go on when the socket can be written. */
+/* Feeding COPY … FROM STDIN. PQputCopyData buffers without limit and never says "full": PQflush()
+ * == 1 is the only back-pressure there is, so we stop at once when it says so and go on when the
+ * socket can be written. */
 #include "base/io/pg_impl.h"
 
 #define COPY_CHUNK_BYTES (64 << 10)
-#define COPY_TURN_BYTES	 (1 << 20) /* then other handles of the loop get their turn */
+#define COPY_TURN_BYTES  (1 << 20) /* then other handles of the loop get their turn */
 
 int pg_feed(struct tg_pg *pg)
 {
@@ -30,8 +31,8 @@ int pg_feed(struct tg_pg *pg)
 	if (PQputCopyEnd(pg->conn, NULL) != 1)
 		return -1;
 	pg->copying = NULL;
-	/* Its results are read like any other's from here on, and a refusal may lie in libpq's buffer already:
-	 * the socket would not announce it again. */
+	/* Its results are read like any other's from here on, and a refusal may lie in libpq's
+	 * buffer already: the socket would not announce it again. */
 	pg_kick(pg);
 	return PQflush(pg->conn);
 }

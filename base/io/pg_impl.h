@@ -1,8 +1,9 @@
 /* What the pg_*.c files share. Not for anybody else.
  *
- * Order: a request waits in `queue`, moves to `sent` when libpq has taken it, and is answered from the head of
- * `sent`. Nothing is sent or answered from inside a public call: those only queue and start the idle handle `kick`,
- * and pg_step() does the work on the loop's next turn. So a callback may call anything without re-entering us. */
+ * Order: a request waits in `queue`, moves to `sent` when libpq has taken it, and is answered from
+ * the head of `sent`. Nothing is sent or answered from inside a public call: those only queue and
+ * start the idle handle `kick`, and pg_step() does the work on the loop's next turn. So a callback
+ * may call anything without re-entering us. */
 #ifndef TG_BASE_IO_PG_IMPL_H
 #define TG_BASE_IO_PG_IMPL_H
 
@@ -10,7 +11,7 @@
 #include "base/list.h"
 #include "base/map.h"
 
-#define PG_QUEUE_MAX	      65536
+#define PG_QUEUE_MAX          65536
 #define PG_IN_FLIGHT_MAX      64 /* pipelined statements awaiting their answer */
 #define PG_STATEMENTS_MAX     1024
 #define PG_CONNECT_TIMEOUT_MS 5000
@@ -28,7 +29,7 @@ struct pg_request {
 	tg_pg_cb cb;
 	void *ctx;
 	bool preparing; /* the answer to PREPARE comes first */
-	PGresult *res;	/* what the callback will get */
+	PGresult *res;  /* what the callback will get */
 	int n;
 	const char *params[]; /* the texts lie behind the array */
 };
@@ -77,7 +78,8 @@ void pg_connect(struct tg_pg *pg);
 void pg_on_timer(uv_timer_t *timer);
 TG_MUST int pg_watch(struct tg_pg *pg, int events, uv_poll_cb cb);
 void pg_drop(struct tg_pg *pg); /* forgets the connection; answers nobody */
-/* The connection is lost: everybody pending is answered, then on_down, then a pause and another try. */
+/* The connection is lost: everybody pending is answered, then on_down, then a pause and another
+ * try. */
 void pg_break(struct tg_pg *pg, const char *why);
 
 /* pg_run.c */

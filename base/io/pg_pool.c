@@ -20,10 +20,10 @@ struct tg_pg_pool {
 	uv_loop_t *loop;
 	struct tg_list waiters; /* first come, first served */
 	size_t waiters_count;
-	uv_timer_t timer; /* the earliest until_ms */
-	uv_idle_t kick;	  /* callbacks run from the loop, never from inside take or give */
+	uv_timer_t timer;   /* the earliest until_ms */
+	uv_idle_t kick;     /* callbacks run from the loop, never from inside take or give */
 	bool closing, shut; /* asked to; and begun, on the loop's next turn */
-	int open; /* connections and handles not yet closed */
+	int open;           /* connections and handles not yet closed */
 	void (*closed)(void *ctx);
 	void *closed_ctx;
 	int slots_count;
@@ -62,8 +62,8 @@ static void pool_on_up(void *ctx, struct tg_pg *pg)
 	pool_kick(slot->pool);
 }
 
-int tg_pg_pool_open(uv_loop_t *loop, const char *url, const char *app, int connections,
-	struct tg_pg_pool **ret)
+int tg_pg_pool_open(
+	uv_loop_t *loop, const char *url, const char *app, int connections, struct tg_pg_pool **ret)
 {
 	static const struct tg_pg_ops ops = {.on_up = pool_on_up};
 	struct tg_pg_pool *pool;
@@ -110,7 +110,8 @@ static void waiter_answer(struct tg_pg_pool *pool, struct pool_waiter *w, int rc
 	free(w);
 }
 
-/* Hands out what is free, turns away who waited long enough, sleeps until the next who will have. */
+/* Hands out what is free, turns away who waited long enough, sleeps until the next who will have.
+ */
 static void pool_serve(struct tg_pg_pool *pool)
 {
 	uint64_t now_ms = uv_now(pool->loop), next_ms = UINT64_MAX;
@@ -223,8 +224,8 @@ static void pool_on_handle_closed(uv_handle_t *handle)
 	pool_on_closed(handle->data);
 }
 
-/* A connection that is out is broken under its holder, who gets -TG_ECLOSED for all it asks, and closed when it comes
- * back: its address stays valid until then. */
+/* A connection that is out is broken under its holder, who gets -TG_ECLOSED for all it asks, and
+ * closed when it comes back: its address stays valid until then. */
 static void pool_shut(struct tg_pg_pool *pool)
 {
 	assert(!pool->shut);

@@ -1,8 +1,8 @@
 /* Sending what is queued and reading what comes back.
  *
- * Statements with parameters go out in pipeline mode, each closed by a sync of its own: one that fails does not touch
- * its neighbours, exactly as if they had been sent one after the other. EXEC and COPY need the simple protocol, so
- * they wait until the pipe is empty and leave the mode. */
+ * Statements with parameters go out in pipeline mode, each closed by a sync of its own: one that
+ * fails does not touch its neighbours, exactly as if they had been sent one after the other. EXEC
+ * and COPY need the simple protocol, so they wait until the pipe is empty and leave the mode. */
 #include "base/io/pg_impl.h"
 
 #include <assert.h>
@@ -225,7 +225,8 @@ void pg_step(struct tg_pg *pg)
 	if (pg->want_close)
 		return; /* a callback asked; the kick is under way */
 	left = pg_feed(pg);
-	if (left < 0 || pg_watch(pg, UV_READABLE | (left || pg->copying ? UV_WRITABLE : 0), pg_on_io))
+	if (left < 0 ||
+		pg_watch(pg, UV_READABLE | (left || pg->copying ? UV_WRITABLE : 0), pg_on_io))
 		pg_break(pg, PQerrorMessage(pg->conn));
 }
 
@@ -233,8 +234,8 @@ void pg_on_io(uv_poll_t *poll, int status, int events)
 {
 	struct tg_pg *pg = tg_container_of(poll, struct pg_watch, poll)->pg;
 
-	/* A poll error is read as "readable": libpq then finds the reason in the socket. While sending,
-	 * input is taken as well, else both sides can wait for ever. */
+	/* A poll error is read as "readable": libpq then finds the reason in the socket. While
+	 * sending, input is taken as well, else both sides can wait for ever. */
 	if (status < 0 || events & UV_READABLE || pg->copying) {
 		if (!PQconsumeInput(pg->conn)) {
 			pg_break(pg, PQerrorMessage(pg->conn));

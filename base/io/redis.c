@@ -13,7 +13,8 @@ static void deadline_on_timer(uv_timer_t *timer);
 
 static struct redis_call *oldest(struct tg_redis *r)
 {
-	return tg_list_empty(&r->calls) ? NULL : tg_container_of(r->calls.next, struct redis_call, link);
+	return tg_list_empty(&r->calls) ? NULL
+					: tg_container_of(r->calls.next, struct redis_call, link);
 }
 
 /* Moves the timer only when it would fire too late: one that fires early looks again. */
@@ -27,7 +28,8 @@ static void arm_deadline(struct tg_redis *r)
 		return;
 	}
 	left_ms = call->until_ms > now_ms ? call->until_ms - now_ms : 0;
-	if (!uv_is_active((uv_handle_t *)&r->deadline) || uv_timer_get_due_in(&r->deadline) > left_ms)
+	if (!uv_is_active((uv_handle_t *)&r->deadline) ||
+		uv_timer_get_due_in(&r->deadline) > left_ms)
 		uv_timer_start(&r->deadline, deadline_on_timer, left_ms, 0);
 }
 
@@ -51,7 +53,8 @@ static void deadline_on_timer(uv_timer_t *timer)
 
 static void reload(struct tg_redis *r);
 
-static int call_code(const struct tg_redis *r, const struct redis_call *call, const redisReply *reply)
+static int call_code(
+	const struct tg_redis *r, const struct redis_call *call, const redisReply *reply)
 {
 	if (!reply)
 		return call == r->expired ? -TG_ETIMEOUT : -TG_ECLOSED;
@@ -76,8 +79,8 @@ static void on_reply(redisAsyncContext *ac, void *data, void *privdata)
 	free(call);
 }
 
-static int send_call(struct tg_redis *r, int deadline_ms, const struct tg_slice *args, size_t n, tg_redis_cb cb,
-	void *ctx)
+static int send_call(struct tg_redis *r, int deadline_ms, const struct tg_slice *args, size_t n,
+	tg_redis_cb cb, void *ctx)
 {
 	struct redis_call *call;
 	const char **texts;
@@ -142,8 +145,8 @@ static void on_loaded(void *ctx, int rc, const redisReply *reply)
 
 static int load(struct tg_redis *r)
 {
-	const struct tg_slice args[] = {
-		TG_SLICE("FUNCTION"), TG_SLICE("LOAD"), TG_SLICE("REPLACE"), tg_slice_cstr(r->library)};
+	const struct tg_slice args[] = {TG_SLICE("FUNCTION"), TG_SLICE("LOAD"), TG_SLICE("REPLACE"),
+		tg_slice_cstr(r->library)};
 
 	return send_call(r, REDIS_CONNECT_MS, args, 4, on_loaded, r);
 }
@@ -191,8 +194,8 @@ void redis_connected(struct tg_redis *r)
 				: send_call(r, REDIS_CONNECT_MS, plain_auth, 2, on_login, r);
 	if (!rc && w->db) {
 		snprintf(db, sizeof(db), "%d", w->db);
-		rc = send_call(r, REDIS_CONNECT_MS, (struct tg_slice[]){TG_SLICE("SELECT"), tg_slice_cstr(db)},
-			2, on_login, r);
+		rc = send_call(r, REDIS_CONNECT_MS,
+			(struct tg_slice[]){TG_SLICE("SELECT"), tg_slice_cstr(db)}, 2, on_login, r);
 	}
 	if (!rc && r->library) {
 		rc = load(r);
@@ -200,7 +203,8 @@ void redis_connected(struct tg_redis *r)
 	}
 	if (!rc)
 		rc = send_call(r, REDIS_CONNECT_MS, ping, 1, on_set_up, r);
-	/* On failure the limit of this try drops it: not from here, inside hiredis' connect callback. */
+	/* On failure the limit of this try drops it: not from here, inside hiredis' connect
+	 * callback. */
 	(void)rc;
 }
 
@@ -230,7 +234,8 @@ void redis_lost(struct tg_redis *r)
 	r->said_down = true;
 	/* Never from here: hiredis is still at work on the old one. */
 	uv_timer_start(&r->life, life_on_timer, r->backoff_ms, 0);
-	r->backoff_ms = r->backoff_ms * 2 < REDIS_BACKOFF_MAX_MS ? r->backoff_ms * 2 : REDIS_BACKOFF_MAX_MS;
+	r->backoff_ms =
+		r->backoff_ms * 2 < REDIS_BACKOFF_MAX_MS ? r->backoff_ms * 2 : REDIS_BACKOFF_MAX_MS;
 }
 
 static void timer_on_closed(uv_handle_t *handle)
@@ -272,8 +277,8 @@ static void ping_on_timer(uv_timer_t *timer)
 		tg_log(TG_DEBUG, "redis ping not sent");
 }
 
-int tg_redis_open(uv_loop_t *loop, const char *url, const char *library, void (*on_up)(void *ctx), void *ctx,
-	struct tg_redis **ret)
+int tg_redis_open(uv_loop_t *loop, const char *url, const char *library, void (*on_up)(void *ctx),
+	void *ctx, struct tg_redis **ret)
 {
 	struct tg_redis *r = calloc(1, sizeof(*r));
 
@@ -304,8 +309,8 @@ bool tg_redis_up(const struct tg_redis *r)
 	return r->up;
 }
 
-int tg_redis_call(struct tg_redis *r, int deadline_ms, const struct tg_slice *args, size_t n, tg_redis_cb cb,
-	void *ctx)
+int tg_redis_call(struct tg_redis *r, int deadline_ms, const struct tg_slice *args, size_t n,
+	tg_redis_cb cb, void *ctx)
 {
 	assert(deadline_ms > 0);
 	if (!r->up || r->closing)

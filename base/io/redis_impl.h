@@ -7,13 +7,13 @@
 #include "base/io/redis.h"
 #include "base/list.h"
 
-#define REDIS_CONNECT_MS      5000 /* until it is up: connecting, AUTH, SELECT, FUNCTION LOAD */
-#define REDIS_PING_EVERY_MS   5000
+#define REDIS_CONNECT_MS       5000 /* until it is up: connecting, AUTH, SELECT, FUNCTION LOAD */
+#define REDIS_PING_EVERY_MS    5000
 #define REDIS_PING_DEADLINE_MS 3000
-#define REDIS_BACKOFF_MIN_MS  50
-#define REDIS_BACKOFF_MAX_MS  2000
-#define REDIS_PENDING_MAX     65536
-#define REDIS_ARGS_MAX	      4096
+#define REDIS_BACKOFF_MIN_MS   50
+#define REDIS_BACKOFF_MAX_MS   2000
+#define REDIS_PENDING_MAX      65536
+#define REDIS_ARGS_MAX         4096
 
 /* Where a Redis lives: redis://[user][:password]@host:port[/db] or unix:///path. */
 struct redis_where {
@@ -25,7 +25,8 @@ struct redis_where {
 
 TG_MUST int redis_where_parse(const char *url, struct redis_where *ret);
 
-/* The loop's side of one hiredis context. It outlives the context until its poll handle is closed. */
+/* The loop's side of one hiredis context. It outlives the context until its poll handle is closed.
+ */
 struct redis_link {
 	uv_poll_t poll;
 	struct tg_redis *r;
@@ -64,7 +65,8 @@ struct tg_redis {
 
 /* redis_link.c: starts to connect; false when that failed at once. */
 bool redis_link_open(struct tg_redis *r);
-/* Frees the context: every pending call is answered, then redis_lost() is called. Never from hiredis' connect callback. */
+/* Frees the context: every pending call is answered, then redis_lost() is called. Never from
+ * hiredis' connect callback. */
 void redis_link_drop(struct tg_redis *r);
 
 /* redis.c */

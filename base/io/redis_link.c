@@ -1,5 +1,6 @@
-/* hiredis on the loop. Unlike the adapter that comes with it, a poll error is passed on as "readable" (and "writable"
- * while connecting): hiredis then finds the error in the socket and settles its callbacks, instead of never. */
+/* hiredis on the loop. Unlike the adapter that comes with it, a poll error is passed on as
+ * "readable" (and "writable" while connecting): hiredis then finds the error in the socket and
+ * settles its callbacks, instead of never. */
 #include "base/io/redis_impl.h"
 
 #include <netinet/in.h>
@@ -11,8 +12,8 @@
 
 #define KEEPALIVE_IDLE_S     10
 #define KEEPALIVE_INTERVAL_S 3
-#define KEEPALIVE_COUNT	     3
-#define USER_TIMEOUT_MS	     10000
+#define KEEPALIVE_COUNT      3
+#define USER_TIMEOUT_MS      10000
 
 static void on_poll(uv_poll_t *poll, int status, int events)
 {
@@ -74,8 +75,8 @@ static void on_poll_closed(uv_handle_t *handle)
 	free(link);
 }
 
-/* The context is being freed, its pending calls are answered, its socket is not yet closed: whatever was the reason,
- * this comes exactly once. */
+/* The context is being freed, its pending calls are answered, its socket is not yet closed:
+ * whatever was the reason, this comes exactly once. */
 static void cleanup(void *data)
 {
 	struct redis_link *link = data;
@@ -101,8 +102,8 @@ static void on_connect(const redisAsyncContext *ac, int status)
 
 static void tune(int fd)
 {
-	int on = 1, idle = KEEPALIVE_IDLE_S, interval = KEEPALIVE_INTERVAL_S, count = KEEPALIVE_COUNT,
-	    timeout_ms = USER_TIMEOUT_MS;
+	int on = 1, idle = KEEPALIVE_IDLE_S, interval = KEEPALIVE_INTERVAL_S,
+	    count = KEEPALIVE_COUNT, timeout_ms = USER_TIMEOUT_MS;
 
 	/* Fails on a Unix socket, which needs none of it. */
 	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
@@ -120,7 +121,8 @@ bool redis_link_open(struct tg_redis *r)
 	struct redis_link *link = ac && !ac->err ? calloc(1, sizeof(*link)) : NULL;
 
 	if (!link || uv_poll_init(r->loop, &link->poll, ac->c.fd)) {
-		snprintf(r->why, sizeof(r->why), "%s", ac && ac->err ? ac->errstr : "out of memory");
+		snprintf(
+			r->why, sizeof(r->why), "%s", ac && ac->err ? ac->errstr : "out of memory");
 		free(link);
 		if (ac)
 			redisAsyncFree(ac);

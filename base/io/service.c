@@ -67,7 +67,8 @@ static void log_open_handle(uv_handle_t *handle, void *ctx)
 {
 	(void)ctx;
 	if (!uv_is_closing(handle))
-		tg_log(TG_ERROR, "still open", TG_F("handle", TG_S(uv_handle_type_name(handle->type))),
+		tg_log(TG_ERROR, "still open",
+			TG_F("handle", TG_S(uv_handle_type_name(handle->type))),
 			TG_F("active", TG_I(uv_is_active(handle))));
 }
 
@@ -75,7 +76,8 @@ static void on_limit(uv_timer_t *limit)
 {
 	struct tg_service *svc = tg_container_of(limit, struct tg_service, limit);
 
-	tg_log(TG_ERROR, "stopping takes too long: giving up", TG_F("limit_ms", TG_I(TG_STOP_LIMIT_MS)),
+	tg_log(TG_ERROR, "stopping takes too long: giving up",
+		TG_F("limit_ms", TG_I(TG_STOP_LIMIT_MS)),
 		TG_F("role_stopped", TG_S(svc->stopped ? "yes" : "no")));
 	uv_walk(&svc->loop, log_open_handle, NULL);
 	_exit(1);
@@ -95,7 +97,8 @@ static void on_signal(uv_signal_t *handle, int number)
 	struct tg_service *svc = handle->data;
 
 	if (!svc->stopping)
-		tg_log(TG_INFO, "stopping", TG_F("signal", TG_S(number == SIGINT ? "SIGINT" : "SIGTERM")));
+		tg_log(TG_INFO, "stopping",
+			TG_F("signal", TG_S(number == SIGINT ? "SIGINT" : "SIGTERM")));
 	begin_stop(svc);
 }
 
@@ -135,7 +138,8 @@ static int open_http(struct tg_service *svc, const char *listen)
 	if (!rc)
 		return tg_http_route(svc->http, routes, sizeof(routes) / sizeof(routes[0]), svc);
 	tg_log(TG_ERROR,
-		rc == -TG_EEXIST   ? "cannot listen: another process has this port; choose another one"
+		rc == -TG_EEXIST
+			? "cannot listen: another process has this port; choose another one"
 		: rc == -TG_EINVAL ? "cannot listen: this is not HOST:PORT of this machine"
 				   : "cannot listen",
 		TG_F("listen", TG_S(listen)), TG_F("error", TG_S(tg_err_text(rc))));
@@ -166,7 +170,8 @@ static int start(struct tg_service *svc, const char *listen)
 
 int tg_service_run(const struct tg_service_ops *ops, void *role, const char *listen)
 {
-	static struct tg_service svc; /* one a process; handles of a failed start may outlive this call */
+	static struct tg_service
+		svc; /* one a process; handles of a failed start may outlive this call */
 	int rc;
 
 	signal(SIGPIPE, SIG_IGN);

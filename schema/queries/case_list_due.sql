@@ -17,7 +17,7 @@ WHERE c.due_at IS NOT NULL AND
 	AND ($11::text IS NULL OR c.case_id = ANY (ARRAY(SELECT w.case_id FROM tongguan.case_words w
 		WHERE w.words @> tongguan.bigrams($11::text) AND w.said ILIKE $12::text ORDER BY w.case_id DESC LIMIT 5000)))
 	AND ($13::text IS NULL OR c.departments @> ARRAY[$13::text])
-	AND ($14::bigint IS NULL OR (c.due_at, c.case_id) > (tongguan.us_to_time($14::bigint), $15::uuid))
+	AND ($15::uuid IS NULL OR (c.due_at, c.case_id) > (tongguan.us_to_time($14::bigint), $15::uuid))
 ORDER BY c.due_at, c.case_id
 LIMIT $16::bigint)
 UNION ALL

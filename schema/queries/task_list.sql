@@ -9,7 +9,7 @@ WHERE k.due_at IS NOT NULL
 	AND ($2::text[] IS NULL OR k.state = ANY ($2::text[]))
 	AND ($3::bigint IS NULL OR k.due_at < tongguan.us_to_time($3::bigint))
 	AND ($4::text IS NULL OR k.department = $4::text)
-	AND ($5::bigint IS NULL OR (k.due_at, k.task_id) > (tongguan.us_to_time($5::bigint), $6::uuid))
+	AND ($6::uuid IS NULL OR (k.due_at, k.task_id) > (tongguan.us_to_time($5::bigint), $6::uuid))
 ORDER BY k.due_at, k.task_id
 LIMIT $7::bigint)
 UNION ALL

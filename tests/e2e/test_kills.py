@@ -11,7 +11,6 @@ import uuid
 
 import pytest
 from harness import BINARY, ROOT, Role, now_us, report, scattered, wait_for
-from test_whole_way import single_types
 
 EVENTS = 1200
 SEEDS = (1, 2, 3, 4)
@@ -30,7 +29,12 @@ BROKEN = {
     "correlate_before_redis": "MINT_AGAIN",
     "dispatch_after_commit": "OUTBOX_AFTER_COMMIT",
 }
-ENV = {"TONGGUAN_INGEST_BATCH_ROWS": "100"}
+PACK = """pack: kills
+version: 1
+lateness_s: 3600
+rules:
+  - {id: each, version: 1, kind: single, domain: minsheng, severity: 3, auto_file: false, types: [%s]}
+"""
 
 
 class Line:
@@ -38,13 +42,18 @@ class Line:
 
     def __init__(self, city):
         self.city = city
-        self.types = single_types()
+        self.types = [code for (code,) in city.rows("SELECT type_code FROM tongguan.case_type ORDER BY 1 LIMIT 5")]
+        packs = os.path.join(city.dir, "packs")
+        os.mkdir(packs)
+        with open(os.path.join(packs, "kills.yaml"), "w", encoding="utf-8") as pack:
+            pack.write(PACK % ", ".join(f'"{code}"' for code in self.types))
+        self.env = {"TONGGUAN_INGEST_BATCH_ROWS": "100", "TONGGUAN_CORRELATE_PACKS": packs}
         self.roles = {name: self.start(name) for name in ("ingest", "correlate", "dispatch")}
         for role in self.roles.values():
             role.ready()
 
     def start(self, name, **kwargs):
-        return Role(self.city, name, env=ENV, **kwargs)
+        return Role(self.city, name, env=self.env, **kwargs)
 
     def close(self):
         for name in ("dispatch", "correlate", "ingest"):

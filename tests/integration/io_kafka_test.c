@@ -1,4 +1,5 @@
-/* base/io/kafka against a real broker: TONGGUAN_KAFKA_BROKERS. Topics of its own, named after the process. */
+/* base/io/kafka against a real broker: TONGGUAN_KAFKA_BROKERS. Topics of its own, named after the
+ * process. */
 #include "tests/io_loop.h"
 
 #include <inttypes.h>
@@ -30,20 +31,23 @@ static void on_delivery(void *ctx, void *tag, int rc)
 	sent->last = (intptr_t)tag;
 }
 
-static void produce(uv_loop_t *loop, struct tg_producer *p, struct sent *sent, int32_t partition, int from, int to)
+static void produce(uv_loop_t *loop, struct tg_producer *p, struct sent *sent, int32_t partition,
+	int from, int to)
 {
 	int want = sent->reports + to - from;
 
 	for (int i = from; i < to; i++) {
 		char key[32], value[64];
-		struct tg_header headers[] = {{"n", {key, 0}}, {"content-type", TG_SLICE("text/plain")}};
+		struct tg_header headers[] = {
+			{"n", {key, 0}}, {"content-type", TG_SLICE("text/plain")}};
 		int rc;
 
 		snprintf(key, sizeof(key), "k%d", i);
 		snprintf(value, sizeof(value), "value %d", i);
 		headers[0].value.len = strlen(key);
-		while ((rc = tg_producer_send(p, topic, partition, tg_slice_cstr(key), tg_slice_cstr(value),
-				headers, 2, (void *)(intptr_t)i)) == -TG_EFULL)
+		while ((rc = tg_producer_send(p, topic, partition, tg_slice_cstr(key),
+				tg_slice_cstr(value), headers, 2, (void *)(intptr_t)i)) ==
+			-TG_EFULL)
 			uv_run(loop, UV_RUN_ONCE);
 		assert_int_equal(rc, 0);
 	}
@@ -112,9 +116,11 @@ static void on_record(void *ctx, struct tg_record *rec)
 	struct tg_header all[TG_HEADERS_MAX];
 
 	if (r->records == 0)
-		snprintf(r->first_key, sizeof(r->first_key), "%.*s", (int)rec->key.len, rec->key.data);
+		snprintf(r->first_key, sizeof(r->first_key), "%.*s", (int)rec->key.len,
+			rec->key.data);
 	r->headers_ok = tg_record_header(rec, "n", &v) && tg_slice_eq(v, rec->key) &&
-			tg_record_headers(rec, all, TG_HEADERS_MAX) == 2 && rec->stamp_is_log && rec->stamp_us > 0;
+			tg_record_headers(rec, all, TG_HEADERS_MAX) == 2 && rec->stamp_is_log &&
+			rec->stamp_us > 0;
 	r->gaps += rec->offset != r->next[rec->partition];
 	r->next[rec->partition] = rec->offset + 1;
 	r->records++;
@@ -126,7 +132,8 @@ static void on_record(void *ctx, struct tg_record *rec)
 		uv_timer_init(r->loop, timer);
 		timer->data = r;
 		/* Every other one is long enough for the pause to be told to librdkafka. */
-		uv_timer_start(timer, on_resume, r->records % (r->pause_every * 2) == 0 ? 1300 : 1, 0);
+		uv_timer_start(
+			timer, on_resume, r->records % (r->pause_every * 2) == 0 ? 1300 : 1, 0);
 	}
 	tg_record_free(rec);
 }
@@ -162,9 +169,13 @@ static void on_closed(void *ctx)
 static const struct tg_consumer_ops reader_ops = {
 	on_assign, on_revoke, on_record, on_end, on_out_of_range, on_closed};
 
-static void reader_open(struct reader *r, uv_loop_t *loop, const char *group, const char *const *topics, size_t n)
+static void reader_open(
+	struct reader *r, uv_loop_t *loop, const char *group, const char *const *topics, size_t n)
 {
-	struct tg_consumer_conf conf = {.brokers = brokers, .group = group, .client_id = "io_test", .topics = topics,
+	struct tg_consumer_conf conf = {.brokers = brokers,
+		.group = group,
+		.client_id = "io_test",
+		.topics = topics,
 		.topics_count = n};
 
 	r->loop = loop;
@@ -192,6 +203,18 @@ static bool read_all(void *ctx)
 	return r->records >= RECORDS && r->ends >= PARTITIONS;
 }
 
+/* Waits, or says how far it came. */
+static void expect(struct reader *r, bool (*done)(void *ctx), void *ctx)
+{
+	if (io_until(r->loop, done, ctx, IO_LIMIT_MS))
+		return;
+	for (int p = 0; p < PARTITIONS; p++)
+		print_message("partition %d: next %" PRId64 "%s\n", p, r->next[p],
+			r->ended[p] ? ", end seen" : "");
+	fail_msg("%d records, %d assignments, %d revoked, %d out of range", r->records, r->assigns,
+		r->revokes, r->out_of_range);
+}
+
 static bool has_assign(void *ctx)
 {
 	return ((struct reader *)ctx)->assigns > 0;
@@ -199,7 +222,8 @@ static bool has_assign(void *ctx)
 
 static int setup_once(void **state)
 {
-	struct tg_topic_spec specs[] = {{topic, PARTITIONS, 8 << 20, -1}, {topic, PARTITIONS, 0, 0}};
+	struct tg_topic_spec specs[] = {
+		{topic, PARTITIONS, 8 << 20, -1}, {topic, PARTITIONS, 0, 0}};
 	struct tg_buf why = {0};
 	struct sent sent = {0};
 	struct tg_producer *p;
@@ -231,7 +255,11 @@ static int setup_once(void **state)
 	return 0;
 }
 
-#define NEED_SERVER() do { if (!brokers) skip(); } while (0)
+#define NEED_SERVER()           \
+	do {                    \
+		if (!brokers)   \
+			skip(); \
+	} while (0)
 
 static void consumer__reads_all_from_an_offset_given_from_outside(void **state)
 {
@@ -244,7 +272,7 @@ static void consumer__reads_all_from_an_offset_given_from_outside(void **state)
 	uv_loop_init(&loop);
 	r.records = 10 * PARTITIONS; /* what lies below the start */
 	reader_open(&r, &loop, new_group(), topics, 1);
-	assert_true(io_until(&loop, read_all, &r, IO_LIMIT_MS));
+	expect(&r, read_all, &r);
 	assert_int_equal(r.records, RECORDS);
 	assert_int_equal(r.gaps, 0);
 	assert_int_equal(r.assigns, 1);
@@ -258,7 +286,8 @@ static void consumer__reads_all_from_an_offset_given_from_outside(void **state)
 static void consumer__pauses_lose_and_repeat_nothing(void **state)
 {
 	const char *topics[] = {topic};
-	struct reader r = {.start = -1, .pause_every = 3000}; /* the last pause ends before the log does */
+	struct reader r = {
+		.start = -1, .pause_every = 3000}; /* the last pause ends before the log does */
 	uv_loop_t loop;
 
 	(void)state;
@@ -266,7 +295,7 @@ static void consumer__pauses_lose_and_repeat_nothing(void **state)
 	uv_loop_init(&loop);
 	reader_open(&r, &loop, new_group(), topics, 1);
 	r.gaps = -PARTITIONS; /* the first of each partition, since next starts at -1 */
-	assert_true(io_until(&loop, read_all, &r, IO_LIMIT_MS));
+	expect(&r, read_all, &r);
 	assert_int_equal(r.records, RECORDS);
 	assert_int_equal(r.gaps, 0);
 	reader_close(&r);
@@ -290,7 +319,7 @@ static void consumer__an_offset_beyond_the_log_is_told_and_seek_mends_it(void **
 	NEED_SERVER();
 	uv_loop_init(&loop);
 	reader_open(&r, &loop, new_group(), topics, 1);
-	assert_true(io_until(&loop, got_range, &r, IO_LIMIT_MS));
+	expect(&r, got_range, &r);
 	assert_int_equal(r.out_of_range, PARTITIONS);
 	assert_int_equal(r.range_offset, 1000000);
 	assert_int_equal(r.records, RECORDS);
@@ -336,7 +365,7 @@ static void consumer__seeks_in_quick_succession_read_from_the_last(void **state)
 		r.ended[p] = false;
 	}
 	r.ends = r.gaps = 0;
-	assert_true(io_until(&loop, read_all, &r, IO_LIMIT_MS));
+	expect(&r, read_all, &r);
 	assert_int_equal(r.records, RECORDS);
 	assert_int_equal(r.gaps, 0);
 	reader_close(&r);
@@ -356,7 +385,8 @@ static void consumer__asks_for_watermarks_and_times(void **state)
 	reader_open(&r, &loop, new_group(), topics, 1);
 	assert_int_equal(tg_consumer_watermarks(r.c, topic, 0, on_mark, &mark), 0);
 	assert_int_equal(tg_consumer_offset_at(r.c, topic, 0, 0, on_mark, &early), 0);
-	assert_int_equal(tg_consumer_offset_at(r.c, topic, 0, tg_now_us() + TG_US_PER_H, on_mark, &late), 0);
+	assert_int_equal(
+		tg_consumer_offset_at(r.c, topic, 0, tg_now_us() + TG_US_PER_H, on_mark, &late), 0);
 	assert_int_equal(tg_consumer_watermarks(r.c, "io-test-nowhere", 0, on_mark, &nowhere), 0);
 	IO_WAIT(&loop, mark.done);
 	IO_WAIT(&loop, early.done);
@@ -378,7 +408,8 @@ static bool split_in_two(void *ctx)
 {
 	struct reader *both = ctx;
 
-	return both[0].parts_count == 2 && both[1].parts_count == 2 && both[0].ends >= 2 && both[1].ends >= 2;
+	return both[0].parts_count == 2 && both[1].parts_count == 2 && both[0].ends >= 2 &&
+	       both[1].ends >= 2;
 }
 
 static bool rejoined(void *ctx)
@@ -410,18 +441,18 @@ static void consumer__a_group_of_two_shares_rejoins_and_takes_over(void **state)
 	reader_open(&both[0], &loop, group, topics, 1);
 	assert_true(io_until(&loop, has_assign, &both[0], IO_LIMIT_MS));
 	reader_open(&both[1], &loop, group, topics, 1);
-	assert_true(io_until(&loop, split_in_two, both, IO_LIMIT_MS));
+	expect(&both[0], split_in_two, both);
 	assert_true(both[0].revokes >= 1);
 
 	both[0].revokes = 0;
 	both[0].assigns = 1;
 	tg_consumer_rejoin(both[0].c);
-	assert_true(io_until(&loop, rejoined, both, IO_LIMIT_MS));
+	expect(&both[0], rejoined, both);
 
 	assigns = both[0].assigns;
 	both[0].records = 0;
 	reader_close(&both[1]);
-	assert_true(io_until(&loop, took_over, &both[0], IO_LIMIT_MS));
+	expect(&both[0], took_over, &both[0]);
 	assert_true(both[0].assigns > assigns);
 	reader_close(&both[0]);
 	io_loop_end(&loop);
@@ -455,8 +486,11 @@ static void consumer__waits_quietly_for_a_topic_that_comes_later(void **state)
 static void consumer__no_broker_is_said_and_closing_ends(void **state)
 {
 	const char *topics[] = {"any"};
-	struct tg_consumer_conf conf = {.brokers = "127.0.0.1:1", .group = "g", .client_id = "io_test",
-		.topics = topics, .topics_count = 1};
+	struct tg_consumer_conf conf = {.brokers = "127.0.0.1:1",
+		.group = "g",
+		.client_id = "io_test",
+		.topics = topics,
+		.topics_count = 1};
 	struct reader r = {0};
 	uv_loop_t loop;
 	uint64_t began = uv_hrtime();
@@ -487,11 +521,15 @@ static void producer__refuses_what_is_too_large_and_sends_what_is_large(void **s
 	assert_int_equal(tg_buf_reserve(&big, 9 << 20), 0);
 	memset(big.data, 'x', 9 << 20);
 	big.len = 9 << 20;
-	assert_int_equal(tg_producer_send(p, topic, 0, (struct tg_slice){0}, (struct tg_slice){big.data, big.len}, NULL,
-				 0, NULL), -TG_ERANGE);
-	assert_int_equal(tg_producer_send(p, topic, 0, (struct tg_slice){0}, (struct tg_slice){big.data, 7 << 20}, NULL,
-				 0, NULL), 0);
-	assert_int_equal(tg_producer_send(p, topic, 0, TG_SLICE("tomb"), (struct tg_slice){0}, NULL, 0, NULL), 0);
+	assert_int_equal(tg_producer_send(p, topic, 0, (struct tg_slice){0},
+				 (struct tg_slice){big.data, big.len}, NULL, 0, NULL),
+		-TG_ERANGE);
+	assert_int_equal(tg_producer_send(p, topic, 0, (struct tg_slice){0},
+				 (struct tg_slice){big.data, 7 << 20}, NULL, 0, NULL),
+		0);
+	assert_int_equal(tg_producer_send(p, topic, 0, TG_SLICE("tomb"), (struct tg_slice){0}, NULL,
+				 0, NULL),
+		0);
 	while (sent.reports < 2)
 		uv_run(&loop, UV_RUN_ONCE);
 	assert_int_equal(sent.refused, 0);
@@ -508,9 +546,12 @@ static void producer__stopping_without_a_broker_reports_every_message(void **sta
 
 	(void)state;
 	uv_loop_init(&loop);
-	assert_int_equal(tg_producer_open(&loop, "127.0.0.1:1", "io_test", on_delivery, &sent, &p), 0);
+	assert_int_equal(
+		tg_producer_open(&loop, "127.0.0.1:1", "io_test", on_delivery, &sent, &p), 0);
 	for (int i = 0; i < 3; i++)
-		assert_int_equal(tg_producer_send(p, "any", -1, TG_SLICE("k"), TG_SLICE("v"), NULL, 0, NULL), 0);
+		assert_int_equal(
+			tg_producer_send(p, "any", -1, TG_SLICE("k"), TG_SLICE("v"), NULL, 0, NULL),
+			0);
 	tg_producer_close(p);
 	assert_int_equal(sent.reports, 3);
 	assert_int_equal(sent.refused, 3);

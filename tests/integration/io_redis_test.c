@@ -1,5 +1,6 @@
-/* base/io/redis against a real Redis 7: TONGGUAN_REDIS_URL. Uses keys and a function of its own names only; the one
- * FLUSHALL and FUNCTION FLUSH of these tests mean that the server must be a private one. */
+/* base/io/redis against a real Redis 7: TONGGUAN_REDIS_URL. Uses keys and a function of its own
+ * names only; the one FLUSHALL and FUNCTION FLUSH of these tests mean that the server must be a
+ * private one. */
 #include "tests/io_loop.h"
 
 #include <signal.h>
@@ -57,7 +58,8 @@ static void on_answer(void *ctx, int rc, const redisReply *reply)
 		a->number = reply->element[1]->integer;
 }
 
-static int ask(struct rig *rig, struct answer *a, int deadline_ms, size_t n, const char *const *words)
+static int ask(
+	struct rig *rig, struct answer *a, int deadline_ms, size_t n, const char *const *words)
 {
 	struct tg_slice args[16];
 
@@ -67,11 +69,12 @@ static int ask(struct rig *rig, struct answer *a, int deadline_ms, size_t n, con
 	return tg_redis_call(rig->r, deadline_ms, args, n, on_answer, a);
 }
 
-#define ASK(rig, a, ...)                                                                                      \
-	do {                                                                                                  \
-		const char *const words_[] = {__VA_ARGS__};                                                   \
-		assert_int_equal(ask((rig), (a), 5000, sizeof(words_) / sizeof(words_[0]), words_), 0);       \
-		IO_WAIT(&(rig)->loop, (a)->done);                                                             \
+#define ASK(rig, a, ...)                                                                       \
+	do {                                                                                   \
+		const char *const words_[] = {__VA_ARGS__};                                    \
+		assert_int_equal(                                                              \
+			ask((rig), (a), 5000, sizeof(words_) / sizeof(words_[0]), words_), 0); \
+		IO_WAIT(&(rig)->loop, (a)->done);                                              \
 	} while (0)
 
 static int setup(void **state)
@@ -101,7 +104,11 @@ static int teardown(void **state)
 	return 0;
 }
 
-#define NEED_SERVER(rig) do { if (!(rig)->url) skip(); } while (0)
+#define NEED_SERVER(rig)         \
+	do {                     \
+		if (!(rig)->url) \
+			skip();  \
+	} while (0)
 
 static void call__values_and_errors_come_back(void **state)
 {
@@ -215,9 +222,12 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(call__values_and_errors_come_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(call__many_are_answered_in_order, setup, teardown),
-		cmocka_unit_test_setup_teardown(function__is_loaded_and_comes_back_after_a_flush, setup, teardown),
-		cmocka_unit_test_setup_teardown(killed__pending_are_told_and_it_reconnects, setup, teardown),
-		cmocka_unit_test_setup_teardown(deadline__a_call_that_takes_too_long_is_ended, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			function__is_loaded_and_comes_back_after_a_flush, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			killed__pending_are_told_and_it_reconnects, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			deadline__a_call_that_takes_too_long_is_ended, setup, teardown),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

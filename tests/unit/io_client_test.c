@@ -66,7 +66,8 @@ static void fake_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 	}
 	if (conn->reads++ == 0)
 		fake_say(conn, "+PONG\r\n");
-	else if (conn->fake->manner == ONE_PONG_THEN_RESET && !uv_is_closing((uv_handle_t *)&conn->tcp))
+	else if (conn->fake->manner == ONE_PONG_THEN_RESET &&
+		 !uv_is_closing((uv_handle_t *)&conn->tcp))
 		uv_tcp_close_reset(&conn->tcp, fake_conn_closed);
 }
 
@@ -266,8 +267,9 @@ static void redis__a_refused_login_never_is_up(void **state)
 
 static void redis__addresses_are_checked(void **state)
 {
-	static const char *const bad[] = {"", "127.0.0.1:6379", "http://a", "redis://", "redis://:6379", "redis://a:0",
-		"redis://a:x", "redis://a:70000", "redis://a/x", "unix://relative", "redis://%zz@a"};
+	static const char *const bad[] = {"", "127.0.0.1:6379", "http://a", "redis://",
+		"redis://:6379", "redis://a:0", "redis://a:x", "redis://a:70000", "redis://a/x",
+		"unix://relative", "redis://%zz@a"};
 	struct tg_redis *r;
 	uv_loop_t loop;
 
@@ -298,7 +300,8 @@ static void pg__a_refused_port_answers_what_is_queued(void **state)
 
 	(void)state;
 	uv_loop_init(&loop);
-	assert_int_equal(tg_pg_open(&loop, "postgresql://127.0.0.1:1/x", "io_test", NULL, NULL, &pg), 0);
+	assert_int_equal(
+		tg_pg_open(&loop, "postgresql://127.0.0.1:1/x", "io_test", NULL, NULL, &pg), 0);
 	assert_int_equal(tg_pg_query(pg, "SELECT 1", NULL, 0, on_pg, &a[0]), 0);
 	assert_int_equal(tg_pg_exec(pg, "SELECT 1", on_pg, &a[1]), 0);
 	IO_WAIT(&loop, a[1].done);
@@ -356,7 +359,8 @@ static void pool__without_a_server_waiters_are_turned_away_in_time(void **state)
 
 	(void)state;
 	uv_loop_init(&loop);
-	assert_int_equal(tg_pg_pool_open(&loop, "postgresql://127.0.0.1:1/x", "io_test", 2, &pool), 0);
+	assert_int_equal(
+		tg_pg_pool_open(&loop, "postgresql://127.0.0.1:1/x", "io_test", 2, &pool), 0);
 	assert_int_equal(tg_pg_pool_take(pool, 60000, on_taken, &never), 0);
 	assert_int_equal(tg_pg_pool_take(pool, 100, on_taken, &soon), 0);
 	IO_WAIT(&loop, soon.done);

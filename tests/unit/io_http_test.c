@@ -1,5 +1,5 @@
-/* base/io/http over a loopback socket: framing, limits, routes, pipelining, streams. Server and client share a thread:
- * the client's socket never blocks, the loop turns in between. */
+/* base/io/http over a loopback socket: framing, limits, routes, pipelining, streams. Server and
+ * client share a thread: the client's socket never blocks, the loop turns in between. */
 #include "tests/io_loop.h"
 
 #include <arpa/inet.h>
@@ -49,8 +49,10 @@ static void on_case(void *ctx, struct tg_request *req)
 	tg_req_query(req, "q", &q);
 	tg_req_cookie(req, "sid", &cookie);
 	tg_req_header(req, "user-agent", &ua);
-	assert_int_equal(tg_buf_addf(&out, "id=%.*s q=%.*s sid=%.*s ua=%.*s", (int)id.len, id.data, (int)q.len, q.data,
-				 (int)cookie.len, cookie.data, (int)ua.len, ua.data), 0);
+	assert_int_equal(
+		tg_buf_addf(&out, "id=%.*s q=%.*s sid=%.*s ua=%.*s", (int)id.len, id.data,
+			(int)q.len, q.data, (int)cookie.len, cookie.data, (int)ua.len, ua.data),
+		0);
 	tg_reply_header(req, "X-Thing", "yes");
 	tg_reply_header(req, "X-Bad", "a\r\nSet-Cookie: x=y");
 	tg_reply(req, 200, "text/plain", (struct tg_slice){out.data, out.len});
@@ -107,11 +109,13 @@ static const struct tg_route routes[] = {
 static int setup(void **state)
 {
 	struct rig *rig = calloc(1, sizeof(*rig));
-	struct tg_http_conf conf = {.connections_max = 64, .per_address_max = 32, .body_max = 100000};
+	struct tg_http_conf conf = {
+		.connections_max = 64, .per_address_max = 32, .body_max = 100000};
 
 	uv_loop_init(&rig->loop);
 	assert_int_equal(tg_http_open(&rig->loop, "127.0.0.1:0", &conf, &rig->http), 0);
-	assert_int_equal(tg_http_route(rig->http, routes, sizeof(routes) / sizeof(routes[0]), rig), 0);
+	assert_int_equal(
+		tg_http_route(rig->http, routes, sizeof(routes) / sizeof(routes[0]), rig), 0);
 	*state = rig;
 	return 0;
 }
@@ -229,45 +233,71 @@ static const struct {
 	size_t len;
 	int status;
 } malformed[] = {
-#define BAD(name, status, lit) {name, lit, sizeof(lit) - 1, status}
+#define BAD(name, status, lit)                     \
+	{                                          \
+		name, lit, sizeof(lit) - 1, status \
+	}
 	BAD("content-length and chunked", 400,
-		"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" SECOND),
+		"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: "
+		"chunked\r\n\r\n0\r\n\r\n" SECOND),
 	BAD("chunked and content-length", 400,
-		"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n" SECOND),
-	BAD("two lengths", 400, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 0\r\n\r\n" SECOND),
+		"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: "
+		"5\r\n\r\n0\r\n\r\n" SECOND),
+	BAD("two lengths", 400,
+		"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: "
+		"0\r\n\r\n" SECOND),
 	BAD("two equal lengths", 400,
-		"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nContent-Length: 0\r\n\r\n" SECOND),
-	BAD("list of lengths", 400, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5, 5\r\n\r\nhello" SECOND),
-	BAD("negative length", 400, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n" SECOND),
-	BAD("signed length", 400, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: +5\r\n\r\nhello" SECOND),
-	BAD("hexadecimal length", 400, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 0x5\r\n\r\nhello" SECOND),
+		"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nContent-Length: "
+		"0\r\n\r\n" SECOND),
+	BAD("list of lengths", 400,
+		"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5, 5\r\n\r\nhello" SECOND),
+	BAD("negative length", 400,
+		"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n" SECOND),
+	BAD("signed length", 400,
+		"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: +5\r\n\r\nhello" SECOND),
+	BAD("hexadecimal length", 400,
+		"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 0x5\r\n\r\nhello" SECOND),
 	BAD("overflowing length", 400,
-		"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999999\r\n\r\n" SECOND),
-	BAD("unknown coding", 400, "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n" SECOND),
+		"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: "
+		"99999999999999999999999\r\n\r\n" SECOND),
+	BAD("unknown coding", 400,
+		"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: "
+		"xchunked\r\n\r\n0\r\n\r\n" SECOND),
 	BAD("coding before chunked", 400,
-		"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n" SECOND),
+		"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, "
+		"chunked\r\n\r\n0\r\n\r\n" SECOND),
 	BAD("coding after chunked", 400,
-		"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n" SECOND),
+		"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, "
+		"identity\r\n\r\n0\r\n\r\n" SECOND),
 	BAD("chunked twice", 400,
-		"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
-		SECOND),
-	BAD("chunked in HTTP/1.0", 400, "POST /echo HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" SECOND),
-	BAD("space before colon", 400, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length : 5\r\n\r\nhello" SECOND),
+		"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: "
+		"chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" SECOND),
+	BAD("chunked in HTTP/1.0", 400,
+		"POST /echo HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: "
+		"chunked\r\n\r\n0\r\n\r\n" SECOND),
+	BAD("space before colon", 400,
+		"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length : 5\r\n\r\nhello" SECOND),
 	BAD("bare LF", 400, "GET /hello HTTP/1.1\nHost: a\n\n"),
 	BAD("bare LF in the header", 400, "GET /hello HTTP/1.1\r\nHost: a\nX: y\r\n\r\n"),
 	BAD("bare CR in a value", 400, "GET /hello HTTP/1.1\r\nHost: a\r\nX: y\rz\r\n\r\n"),
-	BAD("bare CR after an empty value", 400, "GET /hello HTTP/1.1\r\nHost: a\r\nX:\rContent-Length: 5\r\n\r\n"),
+	BAD("bare CR after an empty value", 400,
+		"GET /hello HTTP/1.1\r\nHost: a\r\nX:\rContent-Length: 5\r\n\r\n"),
 	BAD("NUL in a value", 400, "GET /hello HTTP/1.1\r\nHost: a\r\nX: y\0z\r\n\r\n"),
 	BAD("NUL in a name", 400, "GET /hello HTTP/1.1\r\nHost: a\r\nX\0: y\r\n\r\n"),
 	BAD("folded line", 400, "GET /hello HTTP/1.1\r\nHost: a\r\nX: y\r\n z\r\n\r\n"),
 	BAD("header ended by CR LF CR X", 400, "GET /hello HTTP/1.1\r\nHost: a\r\n\rX" SECOND),
-	BAD("chunks ended by LF", 400, "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\nhello\n0\n\n"),
+	BAD("chunks ended by LF", 400,
+		"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: "
+		"chunked\r\n\r\n5\nhello\n0\n\n"),
 	BAD("chunk size of 17 digits", 400,
-		"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n10000000000000005\r\nhello\r\n0\r\n\r\n"),
+		"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: "
+		"chunked\r\n\r\n10000000000000005\r\nhello\r\n0\r\n\r\n"),
 	BAD("chunk size with a sign", 400,
-		"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n+5\r\nhello\r\n0\r\n\r\n"),
+		"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: "
+		"chunked\r\n\r\n+5\r\nhello\r\n0\r\n\r\n"),
 	BAD("chunk longer than said", 400,
-		"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhelloworld\r\n0\r\n\r\n"),
+		"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: "
+		"chunked\r\n\r\n5\r\nhelloworld\r\n0\r\n\r\n"),
 	BAD("no host", 400, "GET /hello HTTP/1.1\r\n\r\n" SECOND),
 	BAD("two hosts", 400, "GET /hello HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n" SECOND),
 	BAD("host with a space", 400, "GET /hello HTTP/1.1\r\nHost: a b\r\n\r\n" SECOND),
@@ -277,7 +307,9 @@ static const struct {
 	BAD("not HTTP at all", 400, "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"),
 	BAD("HTTP/2 preface", 400, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
 	BAD("tunnel", 405, "CONNECT example.com:443 HTTP/1.1\r\nHost: example.com\r\n\r\n"),
-	BAD("unknown expectation", 417, "POST /echo HTTP/1.1\r\nHost: a\r\nExpect: a-miracle\r\nContent-Length: 1\r\n\r\nx"),
+	BAD("unknown expectation", 417,
+		"POST /echo HTTP/1.1\r\nHost: a\r\nExpect: a-miracle\r\nContent-Length: "
+		"1\r\n\r\nx"),
 #undef BAD
 };
 
@@ -291,7 +323,8 @@ static void framing__what_is_malformed_gets_its_status_and_the_end(void **state)
 
 		snprintf(want, sizeof(want), "HTTP/1.1 %d ", malformed[i].status);
 		if (strncmp(text, want, strlen(want)) != 0 || answers(text) != 1)
-			fail_msg("%s: wanted %d alone, got:\n%.600s", malformed[i].name, malformed[i].status, text);
+			fail_msg("%s: wanted %d alone, got:\n%.600s", malformed[i].name,
+				malformed[i].status, text);
 		assert_has(text, "Connection: close\r\n");
 		assert_has(text, "application/problem+json");
 	}
@@ -313,7 +346,8 @@ static void framing__does_not_depend_on_how_bytes_arrive(void **state)
 		text = get(rig, fd, NULL);
 		snprintf(want, sizeof(want), "HTTP/1.1 %d ", malformed[i].status);
 		if (strncmp(text, want, strlen(want)) != 0 || answers(text) != 1)
-			fail_msg("%s: wanted %d alone, got:\n%.600s", malformed[i].name, malformed[i].status, text);
+			fail_msg("%s: wanted %d alone, got:\n%.600s", malformed[i].name,
+				malformed[i].status, text);
 		close(fd);
 		turn(rig);
 	}
@@ -322,15 +356,16 @@ static void framing__does_not_depend_on_how_bytes_arrive(void **state)
 
 static void target__what_is_not_normal_is_refused(void **state)
 {
-	static const char *const bad[] = {"/a/../b", "/..", "/./a", "//a", "/a//b", "/a%2e%2e/%2e%2e/b", "/%2e%2e", "/a%00",
-		"/a%2fb", "/a%5cb", "/a%", "/a%4", "/a%zz", "/a%0a", "/%ff", "/hello?q=%00", "/hello?q=%ff", "/hello?%zz",
-		"/hello#x", "hello", "*"};
+	static const char *const bad[] = {"/a/../b", "/..", "/./a", "//a", "/a//b",
+		"/a%2e%2e/%2e%2e/b", "/%2e%2e", "/a%00", "/a%2fb", "/a%5cb", "/a%", "/a%4", "/a%zz",
+		"/a%0a", "/%ff", "/hello?q=%00", "/hello?q=%ff", "/hello?%zz", "/hello#x", "hello",
+		"*"};
 	struct rig *rig = *state;
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		char request[256];
-		int len = snprintf(request, sizeof(request), "GET %s HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
-			bad[i]);
+		int len = snprintf(request, sizeof(request),
+			"GET %s HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", bad[i]);
 		const char *text = ask(rig, request, (size_t)len);
 
 		if (strncmp(text, "HTTP/1.1 400 ", 13) != 0)
@@ -344,7 +379,8 @@ static void limits__large_headers_and_bodies_are_refused(void **state)
 	struct rig *rig = *state;
 	struct tg_buf b = {0};
 
-	assert_int_equal(tg_buf_addf(&b, "GET /hello HTTP/1.1\r\nHost: a\r\nX: %0100000d\r\n\r\n", 0), 0);
+	assert_int_equal(
+		tg_buf_addf(&b, "GET /hello HTTP/1.1\r\nHost: a\r\nX: %0100000d\r\n\r\n", 0), 0);
 	assert_has(ask(rig, b.data, b.len), "HTTP/1.1 431 ");
 	tg_buf_reset(&b);
 	assert_int_equal(tg_buf_add_cstr(&b, "GET /hello HTTP/1.1\r\nHost: a\r\n"), 0);
@@ -356,17 +392,28 @@ static void limits__large_headers_and_bodies_are_refused(void **state)
 	assert_int_equal(tg_buf_addf(&b, "GET /%0100000d HTTP/1.1\r\nHost: a\r\n\r\n", 0), 0);
 	assert_has(ask(rig, b.data, b.len), "HTTP/1.1 414 ");
 	tg_buf_reset(&b);
-	assert_int_equal(tg_buf_addf(&b, "GET /hello HTTP/1.1\r\nHost: a\r\nX:%200000s\r\n\r\n", "y"), 0);
+	assert_int_equal(
+		tg_buf_addf(&b, "GET /hello HTTP/1.1\r\nHost: a\r\nX:%200000s\r\n\r\n", "y"), 0);
 	assert_has(ask(rig, b.data, b.len), "HTTP/1.1 431 ");
 	tg_buf_reset(&b);
-	assert_int_equal(tg_buf_addf(&b, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1048577\r\n\r\n%0300000d", 0), 0);
+	assert_int_equal(tg_buf_addf(&b,
+				 "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: "
+				 "1048577\r\n\r\n%0300000d",
+				 0),
+		0);
 	assert_has(ask(rig, b.data, b.len), "HTTP/1.1 413 ");
 	tg_buf_reset(&b);
-	assert_int_equal(tg_buf_addf(&b, "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n30D40\r\n%0200000d",
-				 0), 0);
+	assert_int_equal(tg_buf_addf(&b,
+				 "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: "
+				 "chunked\r\n\r\n30D40\r\n%0200000d",
+				 0),
+		0);
 	assert_has(ask(rig, b.data, b.len), "HTTP/1.1 413 ");
 	tg_buf_reset(&b);
-	assert_int_equal(tg_buf_addf(&b, "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5;%02000d\r\n", 0),
+	assert_int_equal(tg_buf_addf(&b,
+				 "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: "
+				 "chunked\r\n\r\n5;%02000d\r\n",
+				 0),
 		0);
 	assert_has(ask(rig, b.data, b.len), "HTTP/1.1 400 ");
 	assert_int_equal(rig->handled, 0);
@@ -390,21 +437,24 @@ static void limits__connections_over_the_limit_get_503(void **state)
 		close(fds[i]);
 	turn(rig);
 	turn(rig);
-	assert_has(ASK(rig, "GET /hello HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"), "HTTP/1.1 200 OK");
+	assert_has(ASK(rig, "GET /hello HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"),
+		"HTTP/1.1 200 OK");
 }
 
 static void request__parts_are_decoded(void **state)
 {
 	struct rig *rig = *state;
-	const char *text = ASK(rig, "GET /cases/a%20%e4%ba%ba?x=1&q=a+b%26c HTTP/1.1\r\nHost: a\r\nUser-Agent: me\r\n"
-				    "Cookie: a=b; sid=77; c=d\r\nConnection: close\r\n\r\n");
+	const char *text = ASK(rig,
+		"GET /cases/a%20%e4%ba%ba?x=1&q=a+b%26c HTTP/1.1\r\nHost: a\r\nUser-Agent: me\r\n"
+		"Cookie: a=b; sid=77; c=d\r\nConnection: close\r\n\r\n");
 
 	assert_has(text, "HTTP/1.1 200 OK\r\n");
 	assert_has(text, "\r\nX-Thing: yes\r\n");
 	assert_has(text, "\r\nDate: ");
 	assert_has_not(text, "Set-Cookie");
 	assert_has(text, "id=a \xe4\xba\xba q=a b&c sid=77 ua=me");
-	text = ASK(rig, "GET http://a/files/x/y.js HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+	text = ASK(
+		rig, "GET http://a/files/x/y.js HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
 	assert_has(text, "id=x/y.js ");
 }
 
@@ -425,10 +475,14 @@ static void routes__other_methods_and_paths(void **state)
 	text = ASK(rig, "HEAD /hello HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
 	assert_has(text, "Content-Length: 5\r\n");
 	assert_has_not(text, "hello");
-	assert_has(ASK(rig, "GET /cases/ HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"), "HTTP/1.1 404 ");
-	assert_has(ASK(rig, "GET /cases/1/2 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"), "HTTP/1.1 404 ");
-	assert_has(ASK(rig, "GET /hellos HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"), "HTTP/1.1 404 ");
-	assert_has(ASK(rig, "GET /hell HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"), "HTTP/1.1 404 ");
+	assert_has(ASK(rig, "GET /cases/ HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"),
+		"HTTP/1.1 404 ");
+	assert_has(ASK(rig, "GET /cases/1/2 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"),
+		"HTTP/1.1 404 ");
+	assert_has(ASK(rig, "GET /hellos HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"),
+		"HTTP/1.1 404 ");
+	assert_has(ASK(rig, "GET /hell HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"),
+		"HTTP/1.1 404 ");
 	text = ASK(rig, "GET /problem HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
 	assert_has(text, "Content-Type: application/problem+json\r\n");
 	assert_has(text, "{\"type\":\"/problems/stale\",\"title\":\"Conflict\",\"status\":409,"
@@ -441,10 +495,13 @@ static void bodies__chunked_and_expected(void **state)
 	int fd = dial(rig);
 	const char *text;
 
-	text = ASK(rig, "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+	text = ASK(rig, "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: "
+			"chunked\r\nConnection: close\r\n\r\n"
 			"5\r\nhello\r\n6;x=y\r\n world\r\n0\r\nTrailer: z\r\n\r\n");
 	assert_has(text, "\r\n\r\nhello world");
-	PUT(rig, fd, "POST /echo HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n");
+	PUT(rig, fd,
+		"POST /echo HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: "
+		"5\r\n\r\n");
 	text = get(rig, fd, "\r\n\r\n");
 	assert_has(text, "HTTP/1.1 100 Continue\r\n\r\n");
 	PUT(rig, fd, "12345");
@@ -570,7 +627,8 @@ static void stream__frames_arrive_and_the_end_is_told_once(void **state)
 	for (int i = 0; i < 100 && rig->stream; i++)
 		turn(rig);
 	assert_int_equal(rig->gone, 2);
-	assert_has(ASK(rig, "HEAD /stream HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"), "text/event-stream");
+	assert_has(ASK(rig, "HEAD /stream HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"),
+		"text/event-stream");
 }
 
 static void stream__a_slow_reader_is_told_to_resync(void **state)
@@ -633,7 +691,8 @@ static void open__a_taken_port_is_named(void **state)
 	struct rig *rig = *state;
 	struct tg_http *other;
 
-	assert_int_equal(tg_http_open(&rig->loop, tg_http_address(rig->http), NULL, &other), -TG_EEXIST);
+	assert_int_equal(
+		tg_http_open(&rig->loop, tg_http_address(rig->http), NULL, &other), -TG_EEXIST);
 	assert_int_equal(tg_http_open(&rig->loop, "nonsense", NULL, &other), -TG_EINVAL);
 	turn(rig);
 }
@@ -641,20 +700,30 @@ static void open__a_taken_port_is_named(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(framing__what_is_malformed_gets_its_status_and_the_end, setup, teardown),
-		cmocka_unit_test_setup_teardown(framing__does_not_depend_on_how_bytes_arrive, setup, teardown),
-		cmocka_unit_test_setup_teardown(target__what_is_not_normal_is_refused, setup, teardown),
-		cmocka_unit_test_setup_teardown(limits__large_headers_and_bodies_are_refused, setup, teardown),
-		cmocka_unit_test_setup_teardown(limits__connections_over_the_limit_get_503, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			framing__what_is_malformed_gets_its_status_and_the_end, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			framing__does_not_depend_on_how_bytes_arrive, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			target__what_is_not_normal_is_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			limits__large_headers_and_bodies_are_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			limits__connections_over_the_limit_get_503, setup, teardown),
 		cmocka_unit_test_setup_teardown(request__parts_are_decoded, setup, teardown),
 		cmocka_unit_test_setup_teardown(routes__other_methods_and_paths, setup, teardown),
 		cmocka_unit_test_setup_teardown(bodies__chunked_and_expected, setup, teardown),
 		cmocka_unit_test_setup_teardown(pipelining__answers_come_in_order, setup, teardown),
-		cmocka_unit_test_setup_teardown(keep_alive__of_http_1_0_is_asked_for, setup, teardown),
-		cmocka_unit_test_setup_teardown(answer__after_the_peer_left_is_harmless, setup, teardown),
-		cmocka_unit_test_setup_teardown(deadline__a_header_that_drips_is_ended, setup, teardown),
-		cmocka_unit_test_setup_teardown(stream__frames_arrive_and_the_end_is_told_once, setup, teardown),
-		cmocka_unit_test_setup_teardown(stream__a_slow_reader_is_told_to_resync, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			keep_alive__of_http_1_0_is_asked_for, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			answer__after_the_peer_left_is_harmless, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			deadline__a_header_that_drips_is_ended, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			stream__frames_arrive_and_the_end_is_told_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			stream__a_slow_reader_is_told_to_resync, setup, teardown),
 		cmocka_unit_test_setup(close__waits_for_answers_and_ends_streams, setup),
 		cmocka_unit_test_setup_teardown(open__a_taken_port_is_named, setup, teardown),
 	};
