@@ -2,9 +2,9 @@
 #include "cmd/cmd.h"
 #include "correlate/role.h"
 
-static const char usage[] =
-	"usage: tongguan correlate [--config FILE]\n\n"
-	"Reads located events, finds incidents over windows, until SIGTERM. Rule packs come from correlate.packs.\n";
+static const char usage[] = "usage: tongguan correlate [--config FILE]\n\n"
+			    "Reads located events, finds incidents over windows, until SIGTERM. "
+			    "Rule packs come from correlate.packs.\n";
 
 int cmd_correlate(int argc, char **argv)
 {

@@ -14,19 +14,22 @@
 
 #define NAME "rules"
 
-static const char usage[] =
-	"usage: tongguan rules check [--city DIR|NAME] FILE|FOLDER...\n"
-	"       tongguan rules test  [--city DIR|NAME] FILE|FOLDER...\n"
-	"       tongguan rules explain INCIDENT_ID\n\n"
-	"  check    say what is wrong in packs: FILE:LINE:COLUMN: what to mend; exit 1 when anything is\n"
-	"  test     check, then run the examples of every rule\n"
-	"  explain  say why an incident fired, from the database\n\n"
-	"No radius may be larger than the city's halo_m. It comes from --city, else from the city loaded in the\n"
-	"database, else it is taken as 500 m.\n";
+static const char usage[] = "usage: tongguan rules check [--city DIR|NAME] FILE|FOLDER...\n"
+			    "       tongguan rules test  [--city DIR|NAME] FILE|FOLDER...\n"
+			    "       tongguan rules explain INCIDENT_ID\n\n"
+			    "  check    say what is wrong in packs: FILE:LINE:COLUMN: what to "
+			    "mend; exit 1 when anything is\n"
+			    "  test     check, then run the examples of every rule\n"
+			    "  explain  say why an incident fired, from the database\n\n"
+			    "No radius may be larger than the city's halo_m. It comes from --city, "
+			    "else from the city loaded in the\n"
+			    "database, else it is taken as 500 m.\n";
 
 #define HALO_DEFAULT_M 500
 
-/* ---- which halo ------------------------------------------------------------------------------------------------- */
+/* ---- which halo
+ * -------------------------------------------------------------------------------------------------
+ */
 
 static int halo_of_city(const char *city, double *ret)
 {
@@ -47,8 +50,8 @@ static int halo_of_city(const char *city, double *ret)
 	if (!rc)
 		node = tg_yaml_get(root, "halo_m");
 	if (!node || tg_yaml_dbl(node, ret))
-		rc = tg_cmd_fail(NAME, "no halo_m can be read for the city %s%s%s", city, why.len ? ": " : "",
-			why.len ? tg_buf_cstr(&why) : "");
+		rc = tg_cmd_fail(NAME, "no halo_m can be read for the city %s%s%s", city,
+			why.len ? ": " : "", why.len ? tg_buf_cstr(&why) : "");
 	if (root)
 		tg_yaml_free(root);
 	tg_buf_release(&path);
@@ -74,10 +77,11 @@ static double halo_of_database(const char *url)
 	return halo_m;
 }
 
-/* ---- check and test --------------------------------------------------------------------------------------------- */
+/* ---- check and test
+ * --------------------------------------------------------------------------------------------- */
 
-static int load_path(const char *path, const struct tg_pack_limits *limits, struct tg_ruleset *set, size_t *refused,
-	struct tg_buf *why)
+static int load_path(const char *path, const struct tg_pack_limits *limits, struct tg_ruleset *set,
+	size_t *refused, struct tg_buf *why)
 {
 	struct stat st;
 	size_t n = 0;
@@ -120,8 +124,9 @@ static int test_rules(const struct tg_ruleset *set)
 		const struct tg_rule *rule = set->rules[i];
 
 		if (!tg_rule_runs(rule)) {
-			printf("idle  %s: this version checks %s rules but does not evaluate them\n", rule->id,
-				tg_rule_kind_name(rule->kind));
+			printf("idle  %s: this version checks %s rules but does not evaluate "
+			       "them\n",
+				rule->id, tg_rule_kind_name(rule->kind));
 			idle++;
 		} else if (rule->examples_len == 0) {
 			printf("bare  %s: no examples\n", rule->id);
@@ -130,8 +135,9 @@ static int test_rules(const struct tg_ruleset *set)
 			failed += test_rule(rule, &run);
 		}
 	}
-	printf("%zu rules, %zu examples, %zu failed, %zu rules without examples, %zu not evaluated\n", set->len, run,
-		failed, bare, idle);
+	printf("%zu rules, %zu examples, %zu failed, %zu rules without examples, %zu not "
+	       "evaluated\n",
+		set->len, run, failed, bare, idle);
 	return failed ? TG_EXIT_FAILED : TG_EXIT_DONE;
 }
 
@@ -167,7 +173,9 @@ static int check(int argc, char **argv, const struct tg_conf *conf, bool test)
 	return code;
 }
 
-/* ---- explain ---------------------------------------------------------------------------------------------------- */
+/* ---- explain
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 static void print_row(const PGresult *res)
 {
@@ -180,8 +188,8 @@ static void print_members(const PGresult *res)
 {
 	printf("\n%-36s  %-32s  %-6s  %s\n", "event", "happened", "role", "from");
 	for (int r = 0; r < PQntuples(res); r++)
-		printf("%-36s  %-32s  %-6s  %s\n", PQgetvalue(res, r, 0), PQgetvalue(res, r, 1), PQgetvalue(res, r, 2),
-			PQgetvalue(res, r, 3));
+		printf("%-36s  %-32s  %-6s  %s\n", PQgetvalue(res, r, 0), PQgetvalue(res, r, 1),
+			PQgetvalue(res, r, 2), PQgetvalue(res, r, 3));
 }
 
 static int explain(const char *id, const struct tg_conf *conf)
@@ -203,7 +211,8 @@ static int explain(const char *id, const struct tg_conf *conf)
 	} else if (PQntuples(row) == 0) {
 		code = tg_cmd_fail(NAME, "there is no incident %s", id);
 	} else {
-		members = PQexecParams(conn, tg_sql_incident_members, 1, NULL, params, NULL, NULL, 0);
+		members =
+			PQexecParams(conn, tg_sql_incident_members, 1, NULL, params, NULL, NULL, 0);
 		print_row(row);
 		if (PQresultStatus(members) == PGRES_TUPLES_OK)
 			print_members(members);

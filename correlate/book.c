@@ -92,7 +92,8 @@ static struct tg_entry *entry_of(const struct tg_book *book, uint32_t rule, cons
 	return tg_map_get(book->by_event, key_of(rule, uid, key));
 }
 
-static int apply_member(struct tg_book *book, struct tg_entry **e, uint32_t rule, const struct tg_seen *seen)
+static int apply_member(
+	struct tg_book *book, struct tg_entry **e, uint32_t rule, const struct tg_seen *seen)
 {
 	struct tg_entry *known = entry_of(book, rule, seen->uid);
 
@@ -155,7 +156,8 @@ void tg_book_clear(struct tg_book *book, uint32_t rule, int64_t window_us, int64
 	for (size_t i = 0; i < book->len; i++) {
 		struct tg_entry *e = book->entries[i];
 
-		if (e->rule == rule && !e->merged && before_us != INT64_MIN && e->last_us + window_us < before_us)
+		if (e->rule == rule && !e->merged && before_us != INT64_MIN &&
+			e->last_us + window_us < before_us)
 			e->cleared = true;
 	}
 }

@@ -1,4 +1,5 @@
-/* Incidents in memory, kept by the same rules as the database keeps them: for examples, tests and runs over history. */
+/* Incidents in memory, kept by the same rules as the database keeps them: for examples, tests and
+ * runs over history. */
 #ifndef TG_CORRELATE_BOOK_H
 #define TG_CORRELATE_BOOK_H
 
@@ -15,7 +16,8 @@ struct tg_entry {
 
 struct tg_book {
 	struct tg_map *by_event; /* rule index and uid → entry */
-	struct tg_entry **entries; /* in the order they were raised; merged ones stay, without members */
+	struct tg_entry *
+		*entries; /* in the order they were raised; merged ones stay, without members */
 	size_t len, cap;
 };
 

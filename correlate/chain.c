@@ -1,5 +1,5 @@
-/* After judging: rows, then messages, then the one Redis call. A crash anywhere judges the same input again from the same
- * windows, and every step may be repeated. */
+/* After judging: rows, then messages, then the one Redis call. A crash anywhere judges the same
+ * input again from the same windows, and every step may be repeated. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,7 +19,8 @@ static void stage_done(struct tg_part *p, enum tg_correlate_metric m)
 {
 	int64_t now = tg_mono_us();
 
-	tg_metric_observe(&tg_correlate_metrics[m], (double)(now - p->since_mono_us) / (double)TG_US_PER_S);
+	tg_metric_observe(
+		&tg_correlate_metrics[m], (double)(now - p->since_mono_us) / (double)TG_US_PER_S);
 	p->since_mono_us = now;
 }
 
@@ -38,7 +39,9 @@ static void batch_done(struct tg_part *p)
 	tg_part_run(p);
 }
 
-/* ---- rows ------------------------------------------------------------------------------------------------------- */
+/* ---- rows
+ * -------------------------------------------------------------------------------------------------------
+ */
 
 static int state_of(const char *name)
 {
@@ -55,11 +58,12 @@ static int64_t lateness_of(const struct tg_ruleset *rules, const char *rule_id)
 	for (size_t i = 0; i < rules->len; i++)
 		if (strcmp(rules->rules[i]->id, rule_id) == 0)
 			return rules->rules[i]->lateness_us;
-	return rules->lateness_max_us; /* a rule that is no longer loaded still clears what it raised */
+	return rules
+		->lateness_max_us; /* a rule that is no longer loaded still clears what it raised */
 }
 
-/* Columns: incident_id, state, part, last_us, window_us, rule_id. A cleared one comes only when its message may be untold:
- * it is cleared once more. */
+/* Columns: incident_id, state, part, last_us, window_us, rule_id. A cleared one comes only when its
+ * message may be untold: it is cleared once more. */
 int tg_part_watch_row(struct tg_part *p, const PGresult *res, int row)
 {
 	struct tg_slice id = tg_pg_text(res, row, 0);
@@ -74,7 +78,8 @@ int tg_part_watch_row(struct tg_part *p, const PGresult *res, int row)
 static int take_row(struct tg_part *p, const PGresult *res, int row)
 {
 	struct tg_message *m = &p->messages[row];
-	struct tg_slice id = tg_pg_text(res, row, 0), trace = tg_pg_text(res, row, 6), doc = tg_pg_text(res, row, 7);
+	struct tg_slice id = tg_pg_text(res, row, 0), trace = tg_pg_text(res, row, 6),
+			doc = tg_pg_text(res, row, 7);
 
 	m->id = tg_arena_strdup(&p->arena, id.data, id.len);
 	m->doc = tg_arena_strdup(&p->arena, doc.data, doc.len);
@@ -94,8 +99,9 @@ static void on_rows(void *ctx, int rc, const PGresult *res)
 	if (!tg_part_release(p))
 		return;
 	if (rc) {
-		tg_log(TG_WARN, "incident rows not written; trying again", TG_F("partition", TG_I(p->partition)),
-			TG_F("error", TG_S(tg_err_text(rc))), TG_F("detail", TG_S(res ? tg_pg_message(res) : "")));
+		tg_log(TG_WARN, "incident rows not written; trying again",
+			TG_F("partition", TG_I(p->partition)), TG_F("error", TG_S(tg_err_text(rc))),
+			TG_F("detail", TG_S(res ? tg_pg_message(res) : "")));
 		tg_part_retry(p, apply_rows);
 		return;
 	}
@@ -127,7 +133,9 @@ static void apply_rows(struct tg_part *p)
 		on_rows(p, -TG_ECLOSED, NULL);
 }
 
-/* ---- messages --------------------------------------------------------------------------------------------------- */
+/* ---- messages
+ * ---------------------------------------------------------------------------------------------------
+ */
 
 static void messages_done(struct tg_part *p)
 {
@@ -163,8 +171,8 @@ static int send_message(struct tg_part *p, const struct tg_message *m)
 
 	if (m->trace)
 		headers[n++] = (struct tg_header){"traceparent", tg_slice_cstr(m->trace)};
-	return tg_producer_send(p->role->producer, TG_TOPIC_INCIDENTS, -1, tg_slice_cstr(m->id), tg_slice_cstr(m->doc),
-		headers, n, p);
+	return tg_producer_send(p->role->producer, TG_TOPIC_INCIDENTS, -1, tg_slice_cstr(m->id),
+		tg_slice_cstr(m->doc), headers, n, p);
 }
 
 static void send_messages(struct tg_part *p)
@@ -178,7 +186,8 @@ static void send_messages(struct tg_part *p)
 		}
 		p->messages_sent++;
 		if (rc) {
-			tg_log(TG_ERROR, "incident message refused", TG_F("error", TG_S(tg_err_text(rc))));
+			tg_log(TG_ERROR, "incident message refused",
+				TG_F("error", TG_S(tg_err_text(rc))));
 			continue;
 		}
 		tg_part_hold(p);
@@ -188,7 +197,9 @@ static void send_messages(struct tg_part *p)
 		messages_done(p);
 }
 
-/* ---- Redis ------------------------------------------------------------------------------------------------------ */
+/* ---- Redis
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 static void write_back(struct tg_part *p);
 
@@ -239,7 +250,8 @@ static void begin_write_back(struct tg_part *p)
 		return;
 	}
 	tg_metric_add(&tg_correlate_metrics[TG_CM_REWRITES], 1);
-	tg_log(TG_INFO, "writing windows to Redis", TG_F("partition", TG_I(p->partition)), TG_F("offset", TG_I(p->next)),
+	tg_log(TG_INFO, "writing windows to Redis", TG_F("partition", TG_I(p->partition)),
+		TG_F("offset", TG_I(p->next)),
 		TG_F("events", TG_I(tg_engine_window_events(p->engine))));
 	write_back(p);
 }
@@ -325,6 +337,7 @@ static void commit(struct tg_part *p)
 
 void tg_part_chain(struct tg_part *p)
 {
+	const struct tg_batch_span span = {p->partition, p->committed, p->next};
 	int rc;
 
 	tg_buf_reset(&p->batch);
@@ -335,7 +348,7 @@ void tg_part_chain(struct tg_part *p)
 	if (!rc)
 		rc = tg_segment_pack(tg_engine_segment(p->engine), p->next, 0, &p->segment);
 	if (!rc && p->speaks)
-		rc = tg_findings_json(&p->found, &p->role->rules, p->partition,
+		rc = tg_findings_json(&p->found, &p->role->rules, &span,
 			(struct tg_slice){p->clears.data, p->clears.len}, &p->batch);
 	if (rc) {
 		tg_role_fail(p->role, "a batch does not fit in memory");

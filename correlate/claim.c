@@ -1,5 +1,6 @@
-/* Taking a partition: the epoch and the offset, then the windows page by page, then the incidents to be cleared. Nothing
- * stored: the windows are rebuilt from the topic, and from PostGIS where a rule looks further back. */
+/* Taking a partition: the epoch and the offset, then the windows page by page, then the incidents
+ * to be cleared. Nothing stored: the windows are rebuilt from the topic, and from PostGIS where a
+ * rule looks further back. */
 #include <stdio.h>
 #include <string.h>
 
@@ -14,8 +15,9 @@ static void load_watch(struct tg_part *p);
 
 static void claimed(struct tg_part *p)
 {
-	tg_log(TG_INFO, "partition claimed", TG_F("partition", TG_I(p->partition)), TG_F("offset", TG_I(p->next)),
-		TG_F("segments", TG_I(p->restored)), TG_F("window_events", TG_I(tg_engine_window_events(p->engine))));
+	tg_log(TG_INFO, "partition claimed", TG_F("partition", TG_I(p->partition)),
+		TG_F("offset", TG_I(p->next)), TG_F("segments", TG_I(p->restored)),
+		TG_F("window_events", TG_I(tg_engine_window_events(p->engine))));
 	tg_part_ready(p);
 }
 
@@ -40,7 +42,8 @@ static void load_watch(struct tg_part *p)
 	const char *params[] = {partition, from};
 
 	/* Without a watermark all time is still to come, and only what is open can be cleared. */
-	from_us = from_us == TG_WATERMARK_NONE ? INT64_MAX : from_us - p->role->rules.lateness_max_us;
+	from_us =
+		from_us == TG_WATERMARK_NONE ? INT64_MAX : from_us - p->role->rules.lateness_max_us;
 	snprintf(partition, sizeof(partition), "%d", p->partition);
 	snprintf(from, sizeof(from), "%lld", (long long)from_us);
 	tg_part_hold(p);
@@ -48,7 +51,8 @@ static void load_watch(struct tg_part *p)
 		on_watch(p, -TG_ECLOSED, NULL);
 }
 
-/* ---- stored windows --------------------------------------------------------------------------------------------- */
+/* ---- stored windows
+ * --------------------------------------------------------------------------------------------- */
 
 static int on_segment(void *ctx, struct tg_slice bytes)
 {
@@ -57,8 +61,8 @@ static int on_segment(void *ctx, struct tg_slice bytes)
 
 	/* What cannot be read is left out, loudly: a partition that never starts would be worse. */
 	if (rc == -TG_EPARSE) {
-		tg_log(TG_ERROR, "a stored segment cannot be read", TG_F("partition", TG_I(p->partition)),
-			TG_F("bytes", TG_I(bytes.len)));
+		tg_log(TG_ERROR, "a stored segment cannot be read",
+			TG_F("partition", TG_I(p->partition)), TG_F("bytes", TG_I(bytes.len)));
 		rc = 0;
 	}
 	return rc;
@@ -91,11 +95,13 @@ static void on_page(void *ctx, int rc, size_t n)
 static void restore_page(struct tg_part *p)
 {
 	tg_part_hold(p);
-	if (tg_store_page(p->role->store, p->partition, p->epoch, p->restored, TG_RESTORE_PAGE, on_segment, on_page, p))
+	if (tg_store_page(p->role->store, p->partition, p->epoch, p->restored, TG_RESTORE_PAGE,
+		    on_segment, on_page, p))
 		on_page(p, -TG_ECLOSED, 0);
 }
 
-/* ---- nothing stored --------------------------------------------------------------------------------------------- */
+/* ---- nothing stored
+ * --------------------------------------------------------------------------------------------- */
 
 static void on_start(void *ctx, int rc, int64_t low, int64_t high)
 {
@@ -110,8 +116,10 @@ static void on_start(void *ctx, int rc, int64_t low, int64_t high)
 	}
 	tg_part_done_waiting(p);
 	p->committed = p->next = high;
-	tg_log(TG_WARN, "no stored windows; reading the topic again", TG_F("partition", TG_I(p->partition)),
-		TG_F("hours", TG_I(p->role->conf->correlate_rebuild_h)), TG_F("offset", TG_I(high)));
+	tg_log(TG_WARN, "no stored windows; reading the topic again",
+		TG_F("partition", TG_I(p->partition)),
+		TG_F("hours", TG_I(p->role->conf->correlate_rebuild_h)),
+		TG_F("offset", TG_I(high)));
 	load_watch(p);
 }
 
@@ -120,11 +128,13 @@ static void find_start(struct tg_part *p)
 	int64_t from_us = tg_now_us() - p->role->conf->correlate_rebuild_h * TG_US_PER_H;
 
 	tg_part_hold(p);
-	if (tg_consumer_offset_at(p->role->consumer, TG_TOPIC_LOCATED, p->partition, from_us, on_start, p))
+	if (tg_consumer_offset_at(
+		    p->role->consumer, TG_TOPIC_LOCATED, p->partition, from_us, on_start, p))
 		on_start(p, -TG_ECLOSED, 0, 0);
 }
 
-static void on_claim(void *ctx, int rc, int64_t offset, const char *epoch, struct tg_slice watermarks)
+static void on_claim(
+	void *ctx, int rc, int64_t offset, const char *epoch, struct tg_slice watermarks)
 {
 	struct tg_part *p = ctx;
 
@@ -142,7 +152,8 @@ static void on_claim(void *ctx, int rc, int64_t offset, const char *epoch, struc
 		return;
 	}
 	if (watermarks.len && tg_watermark_decode(tg_engine_watermark(p->engine), watermarks))
-		tg_log(TG_ERROR, "the stored watermark cannot be read", TG_F("partition", TG_I(p->partition)));
+		tg_log(TG_ERROR, "the stored watermark cannot be read",
+			TG_F("partition", TG_I(p->partition)));
 	restore_page(p);
 }
 

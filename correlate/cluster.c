@@ -10,7 +10,8 @@ struct tg_cluster {
 	uint32_t rule_index;
 	struct tg_window *window;
 	struct tg_hits around, ball;
-	/* Union-find over the labels of groups: which events are known to be in one incident already. */
+	/* Union-find over the labels of groups: which events are known to be in one incident
+	 * already. */
 	uint32_t *groups;
 	uint32_t groups_len, groups_cap;
 	int rc;
@@ -105,7 +106,8 @@ static bool tie(struct tg_cluster *c, struct tg_seen *core, struct tg_seen *memb
 }
 
 /* Distinct reporters among the hits not later than t, counted only as far as the rule asks. */
-static bool enough_reporters(const struct tg_cluster *c, const struct tg_hits *hits, int64_t event_us)
+static bool enough_reporters(
+	const struct tg_cluster *c, const struct tg_hits *hits, int64_t event_us)
 {
 	uint64_t seen[REPORTERS_MAX];
 	int64_t n = 0;
@@ -126,7 +128,8 @@ static void query(struct tg_cluster *c, const struct tg_seen *s, struct tg_hits 
 {
 	int64_t window_us = c->rule->window_us;
 
-	if (tg_window_query(c->window, s->at, s->event_us - window_us, s->event_us + window_us, ret))
+	if (tg_window_query(
+		    c->window, s->at, s->event_us - window_us, s->event_us + window_us, ret))
 		c->rc = -TG_ENOMEM;
 }
 
@@ -203,7 +206,8 @@ static void judge_waiting(struct tg_cluster *c, struct tg_seen *e, struct tg_fin
 	}
 }
 
-/* A neighbour's copy came first, now the event itself: it counts already, but may be a core only now. */
+/* A neighbour's copy came first, now the event itself: it counts already, but may be a core only
+ * now. */
 static void judge_own(struct tg_cluster *c, struct tg_seen *e, struct tg_findings *f)
 {
 	e->halo = false;
@@ -211,7 +215,8 @@ static void judge_own(struct tg_cluster *c, struct tg_seen *e, struct tg_finding
 		tell_ball(c, e, f, false);
 }
 
-enum tg_cluster_verdict tg_cluster_judge(struct tg_cluster *c, const struct tg_seen *event, struct tg_findings *f)
+enum tg_cluster_verdict tg_cluster_judge(
+	struct tg_cluster *c, const struct tg_seen *event, struct tg_findings *f)
 {
 	uint32_t seq = tg_window_find(c->window, event->uid);
 	int rc;
@@ -224,7 +229,9 @@ enum tg_cluster_verdict tg_cluster_judge(struct tg_cluster *c, const struct tg_s
 			judge_own(c, known, f);
 		if (waiting)
 			judge_waiting(c, known, f);
-		return c->rc ? TG_CLUSTER_FAILED : waiting || own ? TG_CLUSTER_JUDGED : TG_CLUSTER_REPEAT;
+		return c->rc            ? TG_CLUSTER_FAILED
+		       : waiting || own ? TG_CLUSTER_JUDGED
+					: TG_CLUSTER_REPEAT;
 	}
 	rc = tg_window_append(c->window, event, &seq);
 	if (rc)

@@ -134,13 +134,15 @@ static uint64_t reporter_hash(const char *reporter)
 	return hash;
 }
 
-static void see(struct tg_engine *e, const tg_located_pb *loc, uint32_t type, bool halo, struct tg_seen *ret)
+static void see(struct tg_engine *e, const tg_located_pb *loc, uint32_t type, bool halo,
+	struct tg_seen *ret)
 {
 	*ret = (struct tg_seen){
 		.event_us = loc->event->occurred_at_us,
 		.at = {loc->has_lon ? loc->lon : NAN, loc->has_lat ? loc->lat : NAN},
 		.reporter = reporter_hash(tg_event_reporter(loc->event)),
-		.cell = tg_names_get(e->names, loc->grid_cell && loc->grid_cell[0] ? loc->grid_cell : NULL),
+		.cell = tg_names_get(
+			e->names, loc->grid_cell && loc->grid_cell[0] ? loc->grid_cell : NULL),
 		.type = type,
 		.halo = halo,
 		.group = TG_GROUP_NONE,
@@ -154,7 +156,8 @@ static bool has_place(const struct tg_seen *s)
 }
 
 /* True when the window took it. */
-static bool judge_cluster(struct tg_engine *e, uint32_t i, const struct tg_seen *seen, struct tg_findings *f)
+static bool judge_cluster(
+	struct tg_engine *e, uint32_t i, const struct tg_seen *seen, struct tg_findings *f)
 {
 	struct tg_engine_counts *counts = e->shared.counts;
 
@@ -175,11 +178,12 @@ static bool judge_cluster(struct tg_engine *e, uint32_t i, const struct tg_seen 
 
 static int note_time(struct tg_engine *e, const tg_located_pb *loc, int64_t event_us)
 {
-	return tg_watermark_note(&e->watermark, loc->source_topic ? loc->source_topic : "", loc->source_partition, event_us);
+	return tg_watermark_note(&e->watermark, loc->source_topic ? loc->source_topic : "",
+		loc->source_partition, event_us);
 }
 
-int tg_engine_push(struct tg_engine *e, const tg_located_pb *loc, bool halo, struct tg_slice traceparent,
-	struct tg_findings *f)
+int tg_engine_push(struct tg_engine *e, const tg_located_pb *loc, bool halo,
+	struct tg_slice traceparent, struct tg_findings *f)
 {
 	struct tg_engine_counts *counts = e->shared.counts;
 	const struct tg_rule *const *rules = (const struct tg_rule *const *)e->shared.rules->rules;
@@ -299,7 +303,8 @@ int tg_engine_recall(struct tg_engine *e, const tg_located_pb *loc)
 	see(e, loc, type, false, &seen);
 	seen.waiting = true;
 	for (size_t i = 0; i < len && !rc && has_place(&seen); i++)
-		if (e->clusters[asked[i]] && tg_rule_wants(e->shared.rules->rules[asked[i]], type, loc))
+		if (e->clusters[asked[i]] &&
+			tg_rule_wants(e->shared.rules->rules[asked[i]], type, loc))
 			rc = tg_cluster_restore(e->clusters[asked[i]], &seen);
 	return rc == -TG_EFULL ? 0 : rc;
 }

@@ -1,5 +1,6 @@
-/* The rules over one partition: located events in, findings out. Pure: no clock, no server, no order of arrival beyond
- * what the tolerance for late events says. What it holds can be told as segments and put back from them. */
+/* The rules over one partition: located events in, findings out. Pure: no clock, no server, no
+ * order of arrival beyond what the tolerance for late events says. What it holds can be told as
+ * segments and put back from them. */
 #ifndef TG_CORRELATE_ENGINE_H
 #define TG_CORRELATE_ENGINE_H
 
@@ -24,13 +25,14 @@ struct tg_engine;
 
 TG_MUST int tg_engine_new(const struct tg_engine_shared *shared, struct tg_engine **ret);
 void tg_engine_free(struct tg_engine *e); /* NULL is fine */
-/* One located record: what it changes goes to f, what windows took to the segment. -TG_ENOMEM: the engine is not to be
- * used any more. A record that is broken is counted and skipped. */
-TG_MUST int tg_engine_push(struct tg_engine *e, const tg_located_pb *loc, bool halo, struct tg_slice traceparent,
-	struct tg_findings *f);
+/* One located record: what it changes goes to f, what windows took to the segment. -TG_ENOMEM: the
+ * engine is not to be used any more. A record that is broken is counted and skipped. */
+TG_MUST int tg_engine_push(struct tg_engine *e, const tg_located_pb *loc, bool halo,
+	struct tg_slice traceparent, struct tg_findings *f);
 /* Drops what no judgement can need any more. */
 void tg_engine_expire(struct tg_engine *e);
-/* Nothing that is still to come and counts is older for that rule; INT64_MIN before there is a watermark. */
+/* Nothing that is still to come and counts is older for that rule; INT64_MIN before there is a
+ * watermark. */
 int64_t tg_engine_horizon_us(const struct tg_engine *e, const struct tg_rule *rule);
 /* Events older than that are needed by no rule; INT64_MIN: keep all. */
 int64_t tg_engine_keep_from_us(const struct tg_engine *e);
@@ -39,12 +41,15 @@ struct tg_watermark *tg_engine_watermark(struct tg_engine *e);
 struct tg_segment *tg_engine_segment(struct tg_engine *e);
 size_t tg_engine_window_events(const struct tg_engine *e);
 
-/* All windows as segments of at most `most` events: cb for each, the segment is packed by the caller. */
+/* All windows as segments of at most `most` events: cb for each, the segment is packed by the
+ * caller. */
 typedef int (*tg_snapshot_cb)(void *ctx, const struct tg_segment *segment);
-TG_MUST int tg_engine_snapshot(const struct tg_engine *e, uint32_t most, tg_snapshot_cb cb, void *ctx);
+TG_MUST int tg_engine_snapshot(
+	const struct tg_engine *e, uint32_t most, tg_snapshot_cb cb, void *ctx);
 /* Segments in any order, then tg_engine_restored(). A segment that is broken is -TG_EPARSE. */
 TG_MUST int tg_engine_restore(struct tg_engine *e, struct tg_slice bytes);
-/* An event out of history for the windows that want it; it may come again on the topic and is judged then. */
+/* An event out of history for the windows that want it; it may come again on the topic and is
+ * judged then. */
 TG_MUST int tg_engine_recall(struct tg_engine *e, const tg_located_pb *loc);
 TG_MUST int tg_engine_restored(struct tg_engine *e);
 

@@ -29,7 +29,8 @@ static void members_of(const struct tg_entry *e, struct tg_expected *ret)
 {
 	ret->len = 0;
 	for (size_t i = 0; i < e->len && ret->len < TG_EXAMPLE_EVENTS_MAX; i++)
-		ret->members[ret->len++] = (uint16_t)(e->members[i].uid[14] << 8 | e->members[i].uid[15]);
+		ret->members[ret->len++] =
+			(uint16_t)(e->members[i].uid[14] << 8 | e->members[i].uid[15]);
 	qsort(ret->members, ret->len, sizeof(ret->members[0]), by_number);
 	ret->state = e->cleared ? "cleared" : "open";
 }
@@ -42,12 +43,14 @@ static bool same(const struct tg_expected *wanted, const struct tg_expected *got
 	       memcmp(wanted->members, got->members, wanted->len * sizeof(wanted->members[0])) == 0;
 }
 
-static int say(struct tg_buf *why, const struct tg_example *ex, const char *what, const struct tg_expected *x)
+static int say(struct tg_buf *why, const struct tg_example *ex, const char *what,
+	const struct tg_expected *x)
 {
 	int rc = tg_buf_addf(why, "  %s {", what);
 
 	for (size_t i = 0; i < x->len && !rc; i++)
-		rc = tg_buf_addf(why, "%s%s", i ? ", " : "", ex->events[x->members[i]]->event->event_id);
+		rc = tg_buf_addf(
+			why, "%s%s", i ? ", " : "", ex->events[x->members[i]]->event->event_id);
 	return rc ? rc : tg_buf_addf(why, "} %s\n", x->state ? x->state : "");
 }
 
@@ -82,7 +85,8 @@ static int compare(const struct tg_example *ex, const struct tg_book *book, stru
 	return rc ? rc : differs;
 }
 
-static int run(const struct tg_rule *rule, const struct tg_example *ex, struct tg_engine *engine, struct tg_book *book)
+static int run(const struct tg_rule *rule, const struct tg_example *ex, struct tg_engine *engine,
+	struct tg_book *book)
 {
 	struct tg_findings f = {0};
 	int rc = 0;
@@ -109,7 +113,8 @@ static int run(const struct tg_rule *rule, const struct tg_example *ex, struct t
 int tg_example_run(const struct tg_rule *rule, const struct tg_example *ex, struct tg_buf *why)
 {
 	struct tg_rule *only[1] = {(struct tg_rule *)(uintptr_t)rule};
-	const struct tg_ruleset rules = {.rules = only, .len = 1, .lateness_max_us = rule->lateness_us};
+	const struct tg_ruleset rules = {
+		.rules = only, .len = 1, .lateness_max_us = rule->lateness_us};
 	struct tg_window_budget budget = {0, TG_EXAMPLE_EVENTS_MAX};
 	struct tg_engine_counts counts = {0};
 	struct tg_engine_shared shared = {.rules = &rules, .budget = &budget, .counts = &counts};

@@ -25,8 +25,9 @@ struct tg_example {
 };
 
 void tg_example_release(struct tg_example *ex);
-/* Runs the rule alone over the example. 0: as expected; 1: not, with what was raised and what was wanted in why; negative:
- * memory. */
-TG_MUST int tg_example_run(const struct tg_rule *rule, const struct tg_example *ex, struct tg_buf *why);
+/* Runs the rule alone over the example. 0: as expected; 1: not, with what was raised and what was
+ * wanted in why; negative: memory. */
+TG_MUST int tg_example_run(
+	const struct tg_rule *rule, const struct tg_example *ex, struct tg_buf *why);
 
 #endif

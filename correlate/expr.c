@@ -1,5 +1,6 @@
-/* Compiling an expression: a recursive descent that writes its program as it reads. `or` binds weakest, then `and`, then
- * `not`, then comparisons. Depth and length have limits, so no text can exhaust the stack. */
+/* Compiling an expression: a recursive descent that writes its program as it reads. `or` binds
+ * weakest, then `and`, then `not`, then comparisons. Depth and length have limits, so no text can
+ * exhaust the stack. */
 #include <assert.h>
 #include <ctype.h>
 #include <stdarg.h>
@@ -10,14 +11,35 @@
 #include "correlate/expr_impl.h"
 
 enum token {
-	END, NAME, NUMBER, TEXT, EQ, NE, LT, LE, GT, GE, AND, OR, NOT, IN, TRUE_, FALSE_, OPEN, CLOSE, LIST, LIST_END,
-	COMMA, DOT, BAD
+	END,
+	NAME,
+	NUMBER,
+	TEXT,
+	EQ,
+	NE,
+	LT,
+	LE,
+	GT,
+	GE,
+	AND,
+	OR,
+	NOT,
+	IN,
+	TRUE_,
+	FALSE_,
+	OPEN,
+	CLOSE,
+	LIST,
+	LIST_END,
+	COMMA,
+	DOT,
+	BAD
 };
 
 struct parser {
 	struct tg_slice in;
-	size_t at;	 /* next byte to read */
-	size_t start;	 /* of the current token */
+	size_t at;    /* next byte to read */
+	size_t start; /* of the current token */
 	enum token now;
 	double number;
 	struct tg_slice text; /* name, or a literal without its quotes */
@@ -45,7 +67,8 @@ const char *tg_expr_fields(void)
 	return field_names + 2;
 }
 
-__attribute__((format(printf, 3, 4))) static int fail_at(struct parser *p, size_t at, const char *fmt, ...)
+__attribute__((format(printf, 3, 4))) static int fail_at(
+	struct parser *p, size_t at, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -95,7 +118,8 @@ static void read_text(struct parser *p)
 			if (c == 'n' || c == 't') {
 				c = c == 'n' ? '\n' : '\t';
 			} else if (c != '\\' && c != '"' && c != '\'') {
-				fail_at(p, p->at - 1, "after a backslash only \\ \" ' n t may stand");
+				fail_at(p, p->at - 1,
+					"after a backslash only \\ \" ' n t may stand");
 				return;
 			}
 		}
@@ -140,9 +164,11 @@ static void read_word(struct parser *p)
 	static const struct {
 		const char *word;
 		enum token token;
-	} words[] = {{"and", AND}, {"or", OR}, {"not", NOT}, {"in", IN}, {"true", TRUE_}, {"false", FALSE_}};
+	} words[] = {{"and", AND}, {"or", OR}, {"not", NOT}, {"in", IN}, {"true", TRUE_},
+		{"false", FALSE_}};
 
-	while (p->at < p->in.len && (isalnum((unsigned char)p->in.data[p->at]) || p->in.data[p->at] == '_'))
+	while (p->at < p->in.len &&
+		(isalnum((unsigned char)p->in.data[p->at]) || p->in.data[p->at] == '_'))
 		p->at++;
 	p->text = (struct tg_slice){p->in.data + p->start, p->at - p->start};
 	p->now = NAME;
@@ -156,13 +182,15 @@ static void read_sign(struct parser *p)
 	static const struct {
 		const char *sign;
 		enum token token;
-	} signs[] = {{"==", EQ}, {"!=", NE}, {"<=", LE}, {">=", GE}, {"&&", AND}, {"||", OR}, {"<", LT}, {">", GT},
-		{"!", NOT}, {"(", OPEN}, {")", CLOSE}, {"[", LIST}, {"]", LIST_END}, {",", COMMA}, {".", DOT}};
+	} signs[] = {{"==", EQ}, {"!=", NE}, {"<=", LE}, {">=", GE}, {"&&", AND}, {"||", OR},
+		{"<", LT}, {">", GT}, {"!", NOT}, {"(", OPEN}, {")", CLOSE}, {"[", LIST},
+		{"]", LIST_END}, {",", COMMA}, {".", DOT}};
 
 	for (size_t i = 0; i < sizeof(signs) / sizeof(signs[0]); i++) {
 		size_t len = strlen(signs[i].sign);
 
-		if (p->in.len - p->at >= len && memcmp(p->in.data + p->at, signs[i].sign, len) == 0) {
+		if (p->in.len - p->at >= len &&
+			memcmp(p->in.data + p->at, signs[i].sign, len) == 0) {
 			p->at += len;
 			p->now = signs[i].token;
 			return;
@@ -249,7 +277,8 @@ static void read_field(struct parser *p, struct tg_expr_operand *ret)
 	snprintf(name, sizeof(name), "%.*s", (int)len, p->in.data + begin);
 	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
 		if (strcmp(fields[i].name, name) == 0) {
-			*ret = (struct tg_expr_operand){.field = (enum tg_expr_field)i, .type = fields[i].type};
+			*ret = (struct tg_expr_operand){
+				.field = (enum tg_expr_field)i, .type = fields[i].type};
 			if (i == TG_EXPR_ATTRIBUTE_FIELD)
 				read_attribute_key(p, ret);
 			next(p);
@@ -282,7 +311,8 @@ static const char *type_name(enum tg_expr_type type)
 }
 
 /* A wrong name of a kind of source would be silently false for ever. */
-static void check_pair(struct parser *p, size_t at, const struct tg_expr_operand *a, const struct tg_expr_operand *b)
+static void check_pair(struct parser *p, size_t at, const struct tg_expr_operand *a,
+	const struct tg_expr_operand *b)
 {
 	int kind;
 
@@ -292,7 +322,8 @@ static void check_pair(struct parser *p, size_t at, const struct tg_expr_operand
 		fail_at(p, at, "%s is compared with %s", type_name(a->type), type_name(b->type));
 	else if (a->field == TG_EXPR_SOURCE_KIND_FIELD && b->field == TG_EXPR_CONSTANT &&
 		 !tg_source_kind_parse(b->text, &kind))
-		fail_at(p, at, "source_kind is sensor, vehicle, inspector, citizen, video or system");
+		fail_at(p, at,
+			"source_kind is sensor, vehicle, inspector, citizen, video or system");
 }
 
 static void read_list(struct parser *p, const struct tg_expr_operand *a, bool negated)
@@ -363,7 +394,8 @@ static void read_method(struct parser *p, const struct tg_expr_operand *a)
 	if (!s)
 		return;
 	s->a = *a;
-	s->b = (struct tg_expr_operand){.field = TG_EXPR_CONSTANT, .type = TG_EXPR_TEXT, .text = p->text};
+	s->b = (struct tg_expr_operand){
+		.field = TG_EXPR_CONSTANT, .type = TG_EXPR_TEXT, .text = p->text};
 	next(p);
 	if (p->now != CLOSE)
 		fail(p, "a ) is missing");
@@ -372,8 +404,12 @@ static void read_method(struct parser *p, const struct tg_expr_operand *a)
 
 static void read_comparison(struct parser *p)
 {
-	static const enum tg_expr_op ops[] = {[EQ] = TG_EXPR_EQ, [NE] = TG_EXPR_NE, [LT] = TG_EXPR_LT,
-		[LE] = TG_EXPR_LE, [GT] = TG_EXPR_GT, [GE] = TG_EXPR_GE};
+	static const enum tg_expr_op ops[] = {[EQ] = TG_EXPR_EQ,
+		[NE] = TG_EXPR_NE,
+		[LT] = TG_EXPR_LT,
+		[LE] = TG_EXPR_LE,
+		[GT] = TG_EXPR_GT,
+		[GE] = TG_EXPR_GE};
 	struct tg_expr_operand a, b;
 	enum token op;
 	bool negated;

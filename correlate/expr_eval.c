@@ -38,7 +38,8 @@ static struct tg_slice text_of(const struct tg_expr_operand *o, const tg_located
 	switch (o->field) {
 	case TG_EXPR_CONSTANT: return o->text;
 	case TG_EXPR_TYPE_CODE_FIELD: return tg_slice_cstr(ev->type_code);
-	case TG_EXPR_SOURCE_KIND_FIELD: return tg_slice_cstr(tg_source_kind_name((int)ev->source_kind));
+	case TG_EXPR_SOURCE_KIND_FIELD:
+		return tg_slice_cstr(tg_source_kind_name((int)ev->source_kind));
 	case TG_EXPR_SOURCE_ID_FIELD: return tg_slice_cstr(ev->source_id);
 	case TG_EXPR_EVENT_ID_FIELD: return tg_slice_cstr(ev->event_id);
 	case TG_EXPR_METRIC_FIELD: return tg_slice_cstr(reading ? reading->metric : NULL);
@@ -69,7 +70,9 @@ static double number_of(const struct tg_expr_operand *o, const tg_located_pb *lo
 	case TG_EXPR_LON_FIELD: return loc->has_lon ? loc->lon : NAN;
 	case TG_EXPR_LAT_FIELD: return loc->has_lat ? loc->lat : NAN;
 	case TG_EXPR_ACCURACY_FIELD:
-		return ev->location && ev->location->has_accuracy_m ? (double)ev->location->accuracy_m : NAN;
+		return ev->location && ev->location->has_accuracy_m
+			       ? (double)ev->location->accuracy_m
+			       : NAN;
 	case TG_EXPR_SPEED_FIELD:
 		return position && position->has_speed_kmh ? (double)position->speed_kmh : NAN;
 	case TG_EXPR_HEADING_FIELD:
@@ -81,7 +84,8 @@ static double number_of(const struct tg_expr_operand *o, const tg_located_pb *lo
 }
 
 /* NaN: none of <, =, > holds, so every operator must be false; 2 stands for that. */
-static int order(const struct tg_expr_operand *a, const struct tg_expr_operand *b, const tg_located_pb *loc)
+static int order(
+	const struct tg_expr_operand *a, const struct tg_expr_operand *b, const tg_located_pb *loc)
 {
 	if (a->type == TG_EXPR_NUMBER) {
 		double x = number_of(a, loc), y = number_of(b, loc);

@@ -62,7 +62,8 @@ void tg_findings_trigger(struct tg_findings *f, struct tg_slice traceparent)
 void tg_findings_single(struct tg_findings *f, uint32_t rule, const struct tg_seen *seen)
 {
 	if (room(f, (void **)&f->singles, f->singles_len, &f->singles_cap, sizeof(*f->singles)))
-		f->singles[f->singles_len++] = (struct tg_single){rule, *seen, (uint32_t)f->traces_len};
+		f->singles[f->singles_len++] =
+			(struct tg_single){rule, *seen, (uint32_t)f->traces_len};
 }
 
 static size_t slot_of(const struct tg_findings *f, uint32_t rule, const uint8_t uid[16])
@@ -111,8 +112,10 @@ static uint32_t node_of(struct tg_findings *f, uint32_t rule, const struct tg_se
 		return f->slots[at] - 1;
 	if (!room(f, (void **)&f->nodes, f->len, &f->cap, sizeof(*f->nodes)))
 		return TG_SEQ_NONE;
-	f->nodes[f->len] = (struct tg_finding){
-		.rule = rule, .seen = *seen, .parent = (uint32_t)f->len, .trigger = (uint32_t)f->traces_len};
+	f->nodes[f->len] = (struct tg_finding){.rule = rule,
+		.seen = *seen,
+		.parent = (uint32_t)f->len,
+		.trigger = (uint32_t)f->traces_len};
 	f->nodes[f->len].seen.core = false;
 	f->slots[at] = (uint32_t)++f->len;
 	return (uint32_t)f->len - 1;
@@ -127,7 +130,8 @@ static uint32_t root_of(const struct tg_findings *f, uint32_t node)
 	return node;
 }
 
-void tg_findings_link(struct tg_findings *f, uint32_t rule, const struct tg_seen *core, const struct tg_seen *member)
+void tg_findings_link(struct tg_findings *f, uint32_t rule, const struct tg_seen *core,
+	const struct tg_seen *member)
 {
 	uint32_t a = node_of(f, rule, core), b = member ? node_of(f, rule, member) : a;
 
@@ -189,7 +193,8 @@ static void write_seen(struct tg_jw *w, const struct tg_seen *seen)
 	tg_jw_int(w, "p", (int64_t)seen->reporter);
 }
 
-static void write_singles(struct tg_jw *w, const struct tg_findings *f, const struct tg_ruleset *rules)
+static void write_singles(
+	struct tg_jw *w, const struct tg_findings *f, const struct tg_ruleset *rules)
 {
 	tg_jw_array(w, "singles");
 	for (size_t i = 0; i < f->singles_len; i++) {
@@ -205,7 +210,8 @@ static void write_singles(struct tg_jw *w, const struct tg_findings *f, const st
 	tg_jw_array_end(w);
 }
 
-static void write_group(struct tg_jw *w, const struct tg_findings *f, const struct tg_ruleset *rules, uint32_t head)
+static void write_group(
+	struct tg_jw *w, const struct tg_findings *f, const struct tg_ruleset *rules, uint32_t head)
 {
 	tg_jw_object(w, NULL);
 	tg_jw_str(w, "rule", rules->rules[f->nodes[head].rule]->id);
@@ -240,8 +246,8 @@ static int write_rules(struct tg_jw *w, const struct tg_findings *f, const struc
 	return 0;
 }
 
-int tg_findings_json(struct tg_findings *f, const struct tg_ruleset *rules, int32_t partition,
-	struct tg_slice clears, struct tg_buf *out)
+int tg_findings_json(struct tg_findings *f, const struct tg_ruleset *rules,
+	const struct tg_batch_span *span, struct tg_slice clears, struct tg_buf *out)
 {
 	uint32_t *heads = calloc(f->len + 1, sizeof(*heads));
 	struct tg_jw w;
@@ -253,7 +259,9 @@ int tg_findings_json(struct tg_findings *f, const struct tg_ruleset *rules, int3
 	n = tg_findings_groups(f, heads);
 	tg_jw_begin(&w, out);
 	tg_jw_object(&w, NULL);
-	tg_jw_int(&w, "part", partition);
+	tg_jw_int(&w, "part", span->partition);
+	tg_jw_int(&w, "from", span->from);
+	tg_jw_int(&w, "next", span->next);
 	rc = write_rules(&w, f, rules);
 	write_singles(&w, f, rules);
 	tg_jw_array(&w, "groups");

@@ -1,5 +1,6 @@
-/* What one batch found, before it is told to anybody: reports that are incidents of their own, and groups of events that
- * one incident must hold. Groups that share an event are united here, so that a batch speaks once of each. */
+/* What one batch found, before it is told to anybody: reports that are incidents of their own, and
+ * groups of events that one incident must hold. Groups that share an event are united here, so that
+ * a batch speaks once of each. */
 #ifndef TG_CORRELATE_FINDINGS_H
 #define TG_CORRELATE_FINDINGS_H
 
@@ -12,9 +13,9 @@ struct tg_finding {
 	uint32_t rule; /* index in the set */
 	struct tg_seen seen;
 	uint32_t parent;  /* union-find */
-	uint32_t next;	  /* next member of the same group, or TG_SEQ_NONE */
+	uint32_t next;    /* next member of the same group, or TG_SEQ_NONE */
 	uint32_t trigger; /* number of the event that said so; 0: none */
-	bool many;	  /* more than one event did */
+	bool many;        /* more than one event did */
 };
 
 struct tg_single {
@@ -42,13 +43,21 @@ bool tg_findings_empty(const struct tg_findings *f);
 void tg_findings_trigger(struct tg_findings *f, struct tg_slice traceparent);
 void tg_findings_single(struct tg_findings *f, uint32_t rule, const struct tg_seen *seen);
 /* core is a core; member (may be NULL) belongs to its incident. */
-void tg_findings_link(struct tg_findings *f, uint32_t rule, const struct tg_seen *core, const struct tg_seen *member);
-/* Chains the members of each group: *ret_heads gets the first of each (cap entries at most len). Returns how many. */
+void tg_findings_link(struct tg_findings *f, uint32_t rule, const struct tg_seen *core,
+	const struct tg_seen *member);
+/* Chains the members of each group: *ret_heads gets the first of each (cap entries at most len).
+ * Returns how many. */
 size_t tg_findings_groups(struct tg_findings *f, uint32_t *heads);
 /* The group's one traceparent, or NULL. root: any member. */
 const char *tg_findings_trace(const struct tg_findings *f, uint32_t node);
+/* Where the batch lies in its topic: what Redis has, and what it will have. */
+struct tg_batch_span {
+	int32_t partition;
+	int64_t from, next;
+};
+
 /* The document for incident_apply, with clears ([{id, before_us}] as JSON text, or empty). */
-TG_MUST int tg_findings_json(struct tg_findings *f, const struct tg_ruleset *rules, int32_t partition,
-	struct tg_slice clears, struct tg_buf *out);
+TG_MUST int tg_findings_json(struct tg_findings *f, const struct tg_ruleset *rules,
+	const struct tg_batch_span *span, struct tg_slice clears, struct tg_buf *out);
 
 #endif

@@ -3,7 +3,8 @@
 
 #include "correlate/guard.h"
 
-/* Rules of one type lie together: rules[start[type] … start[type + 1]); the last type is "none or unlisted". */
+/* Rules of one type lie together: rules[start[type] … start[type + 1]); the last type is "none or
+ * unlisted". */
 struct tg_guard {
 	uint32_t start[TG_TYPE_CODE_MAX + 2];
 	uint32_t *rules;
@@ -42,7 +43,8 @@ int tg_guard_new(const struct tg_ruleset *rules, struct tg_guard **ret)
 			const struct tg_rule *rule = rules->rules[i];
 			uint32_t *more;
 
-			if (!tg_rule_runs(rule) || !(listed[type] ? wants_type(rule, type) : rule->all_types))
+			if (!tg_rule_runs(rule) ||
+				!(listed[type] ? wants_type(rule, type) : rule->all_types))
 				continue;
 			if (len == cap) {
 				cap = cap ? cap * 2 : 64;

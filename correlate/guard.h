@@ -1,4 +1,5 @@
-/* Which rules could want an event, by its type: one table look-up before anything else is done with it. */
+/* Which rules could want an event, by its type: one table look-up before anything else is done with
+ * it. */
 #ifndef TG_CORRELATE_GUARD_H
 #define TG_CORRELATE_GUARD_H
 

@@ -33,7 +33,8 @@ static int add_rule(struct tg_ruleset *set, struct tg_rule *rule)
 	return 0;
 }
 
-static void read_rules(struct tg_pack_reader *r, struct tg_yaml *seq, int64_t lateness_us, struct tg_ruleset *ret)
+static void read_rules(
+	struct tg_pack_reader *r, struct tg_yaml *seq, int64_t lateness_us, struct tg_ruleset *ret)
 {
 	if (seq->kind != TG_YAML_SEQ || !seq->child) {
 		tg_pack_say(r, seq->line, seq->column, "rules is a list of rules");
@@ -43,7 +44,8 @@ static void read_rules(struct tg_pack_reader *r, struct tg_yaml *seq, int64_t la
 		struct tg_rule *rule;
 
 		if (ret->len + r->known->len == TG_RULES_MAX) {
-			tg_pack_say(r, v->line, v->column, "at most %d rules run together", TG_RULES_MAX);
+			tg_pack_say(r, v->line, v->column, "at most %d rules run together",
+				TG_RULES_MAX);
 			return;
 		}
 		rule = tg_pack_rule(r, v, ret);
@@ -63,15 +65,18 @@ static void read_pack(struct tg_pack_reader *r, struct tg_yaml *root, struct tg_
 	const struct tg_pack_key keys[] = {
 		{"pack", TG_PACK_TEXT, .required = true, .min = 1, .max = 64},
 		{"version", TG_PACK_INT, .required = true, .min = 1, .max = 1e9},
-		{"lateness_s", TG_PACK_SECONDS, .required = true, .min = 0, .max = LATENESS_MAX_S, .to = &lateness_us},
+		{"lateness_s", TG_PACK_SECONDS, .required = true, .min = 0, .max = LATENESS_MAX_S,
+			.to = &lateness_us},
 		{"rules", TG_PACK_ANY, .required = true, .to = &rules},
 	};
 
 	if (root->kind != TG_YAML_MAP) {
-		tg_pack_say(r, root->line, root->column, "a pack is a map with pack, version, lateness_s and rules");
+		tg_pack_say(r, root->line, root->column,
+			"a pack is a map with pack, version, lateness_s and rules");
 		return;
 	}
-	tg_pack_keys(r, root, "a pack", root->line, root->column, keys, sizeof(keys) / sizeof(keys[0]));
+	tg_pack_keys(
+		r, root, "a pack", root->line, root->column, keys, sizeof(keys) / sizeof(keys[0]));
 	if (rules)
 		read_rules(r, rules, lateness_us, ret);
 }
@@ -116,8 +121,8 @@ static int read_tree(const char *name, struct tg_yaml *root, const struct tg_pac
 	return rc;
 }
 
-static int finish(int rc, struct tg_yaml *root, const char *name, const struct tg_pack_limits *limits,
-	struct tg_ruleset *set, struct tg_buf *why)
+static int finish(int rc, struct tg_yaml *root, const char *name,
+	const struct tg_pack_limits *limits, struct tg_ruleset *set, struct tg_buf *why)
 {
 	if (rc) {
 		int more = tg_buf_add_cstr(why, "\n");
@@ -129,7 +134,8 @@ static int finish(int rc, struct tg_yaml *root, const char *name, const struct t
 	return rc;
 }
 
-int tg_pack_load(const char *path, const struct tg_pack_limits *limits, struct tg_ruleset *set, struct tg_buf *why)
+int tg_pack_load(const char *path, const struct tg_pack_limits *limits, struct tg_ruleset *set,
+	struct tg_buf *why)
 {
 	struct tg_yaml *root = NULL;
 	int rc = tg_yaml_load(path, &root, why);
@@ -150,7 +156,8 @@ static int is_pack(const struct dirent *entry)
 {
 	const char *dot = strrchr(entry->d_name, '.');
 
-	return entry->d_name[0] != '.' && dot && (strcmp(dot, ".yaml") == 0 || strcmp(dot, ".yml") == 0);
+	return entry->d_name[0] != '.' && dot &&
+	       (strcmp(dot, ".yaml") == 0 || strcmp(dot, ".yml") == 0);
 }
 
 int tg_packs_load(const char *folder, const struct tg_pack_limits *limits, struct tg_ruleset *set,

@@ -9,10 +9,12 @@
 #include "correlate/pack_impl.h"
 
 #define EXAMPLE_BYTES_MAX ((size_t)4 << 20)
-#define TIME_ZERO_US	  INT64_C(1704067200000000) /* 2024-01-01T00:00:00Z: `at` in seconds counts from here */
+#define TIME_ZERO_US \
+	INT64_C(1704067200000000) /* 2024-01-01T00:00:00Z: `at` in seconds counts from here */
 
 struct event_text {
-	char *id, *type_code, *source_kind, *source_id, *reporter, *metric, *unit, *title, *text, *cell, *street, *district;
+	char *id, *type_code, *source_kind, *source_id, *reporter, *metric, *unit, *title, *text,
+		*cell, *street, *district;
 	double lon, lat, value;
 	bool halo, given_lon, given_lat, given_value;
 	struct tg_yaml *at, *attributes;
@@ -43,7 +45,8 @@ static int64_t read_at(struct tg_pack_reader *r, const struct tg_yaml *at)
 	return TIME_ZERO_US;
 }
 
-static void read_attributes(struct tg_pack_reader *r, struct tg_example *ex, tg_event_pb *ev, struct tg_yaml *map)
+static void read_attributes(
+	struct tg_pack_reader *r, struct tg_example *ex, tg_event_pb *ev, struct tg_yaml *map)
 {
 	size_t n = 0;
 
@@ -63,7 +66,9 @@ static void read_attributes(struct tg_pack_reader *r, struct tg_example *ex, tg_
 			return;
 		tongguan__v1__attribute__init(a);
 		a->key = tg_arena_strdup(&ex->arena, v->key, strlen(v->key));
-		a->value = v->kind == TG_YAML_SCALAR ? tg_arena_strdup(&ex->arena, v->text, strlen(v->text)) : NULL;
+		a->value = v->kind == TG_YAML_SCALAR
+				   ? tg_arena_strdup(&ex->arena, v->text, strlen(v->text))
+				   : NULL;
 		ev->attributes[ev->n_attributes++] = a;
 	}
 }
@@ -130,8 +135,8 @@ static tg_located_pb *build(struct tg_pack_reader *r, struct tg_example *ex, str
 
 static void release_text(struct event_text *t)
 {
-	char *all[] = {t->id, t->type_code, t->source_kind, t->source_id, t->reporter, t->metric, t->unit, t->title, t->text,
-		t->cell, t->street, t->district};
+	char *all[] = {t->id, t->type_code, t->source_kind, t->source_id, t->reporter, t->metric,
+		t->unit, t->title, t->text, t->cell, t->street, t->district};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		free(all[i]);
@@ -144,13 +149,17 @@ static void read_event(struct tg_pack_reader *r, struct tg_example *ex, struct t
 		{"id", TG_PACK_TEXT, .required = true, .min = 1, .max = 64, .to = &t.id},
 		{"at", TG_PACK_ANY, .required = true, .to = &t.at},
 		{"type_code", TG_PACK_TEXT, .min = 5, .max = 5, .to = &t.type_code},
-		{"source_kind", TG_PACK_WORD, .words = "sensor vehicle inspector citizen video system", .to = &t.source_kind},
+		{"source_kind", TG_PACK_WORD,
+			.words = "sensor vehicle inspector citizen video system",
+			.to = &t.source_kind},
 		{"source_id", TG_PACK_TEXT, .min = 1, .max = 64, .to = &t.source_id},
 		{"reporter_id", TG_PACK_TEXT, .min = 1, .max = 64, .to = &t.reporter},
-		{"lon", TG_PACK_DOUBLE, .min = -180, .max = 180, .to = &t.lon, .given = &t.given_lon},
+		{"lon", TG_PACK_DOUBLE, .min = -180, .max = 180, .to = &t.lon,
+			.given = &t.given_lon},
 		{"lat", TG_PACK_DOUBLE, .min = -90, .max = 90, .to = &t.lat, .given = &t.given_lat},
 		{"metric", TG_PACK_TEXT, .min = 1, .max = 64, .to = &t.metric},
-		{"value", TG_PACK_DOUBLE, .min = -1e308, .max = 1e308, .to = &t.value, .given = &t.given_value},
+		{"value", TG_PACK_DOUBLE, .min = -1e308, .max = 1e308, .to = &t.value,
+			.given = &t.given_value},
 		{"unit", TG_PACK_TEXT, .to = &t.unit},
 		{"title", TG_PACK_TEXT, .to = &t.title},
 		{"text", TG_PACK_TEXT, .to = &t.text},
@@ -164,10 +173,12 @@ static void read_event(struct tg_pack_reader *r, struct tg_example *ex, struct t
 		tg_pack_say(r, map->line, map->column, "an event is a map of its fields");
 		return;
 	}
-	tg_pack_keys(r, map, "an example's event", map->line, map->column, keys, sizeof(keys) / sizeof(keys[0]));
+	tg_pack_keys(r, map, "an example's event", map->line, map->column, keys,
+		sizeof(keys) / sizeof(keys[0]));
 	for (size_t i = 0; t.id && i < ex->events_len; i++)
 		if (strcmp(ex->events[i]->event->event_id, t.id) == 0)
-			tg_pack_say(r, map->line, map->column, "the event %s stands twice in this example", t.id);
+			tg_pack_say(r, map->line, map->column,
+				"the event %s stands twice in this example", t.id);
 	if (t.id && ex->events_len < TG_EXAMPLE_EVENTS_MAX) {
 		tg_located_pb *loc = build(r, ex, &t);
 
@@ -176,7 +187,8 @@ static void read_event(struct tg_pack_reader *r, struct tg_example *ex, struct t
 		else
 			tg_pack_say(r, map->line, map->column, "the example is too large");
 	} else if (t.id) {
-		tg_pack_say(r, map->line, map->column, "an example has at most %d events", TG_EXAMPLE_EVENTS_MAX);
+		tg_pack_say(r, map->line, map->column, "an example has at most %d events",
+			TG_EXAMPLE_EVENTS_MAX);
 	}
 	release_text(&t);
 }
@@ -186,17 +198,21 @@ static int by_number(const void *a, const void *b)
 	return (int)*(const uint16_t *)a - (int)*(const uint16_t *)b;
 }
 
-static void read_members(struct tg_pack_reader *r, const struct tg_example *ex, struct tg_yaml *seq, struct tg_expected *x)
+static void read_members(struct tg_pack_reader *r, const struct tg_example *ex, struct tg_yaml *seq,
+	struct tg_expected *x)
 {
 	if (seq->kind != TG_YAML_SEQ) {
-		tg_pack_say(r, seq->line, seq->column, "events is a list of the example's event ids");
+		tg_pack_say(
+			r, seq->line, seq->column, "events is a list of the example's event ids");
 		return;
 	}
-	for (const struct tg_yaml *v = seq->child; v && x->len < TG_EXAMPLE_EVENTS_MAX; v = v->next) {
+	for (const struct tg_yaml *v = seq->child; v && x->len < TG_EXAMPLE_EVENTS_MAX;
+		v = v->next) {
 		size_t i = 0;
 
 		while (i < ex->events_len &&
-			(v->kind != TG_YAML_SCALAR || strcmp(ex->events[i]->event->event_id, v->text) != 0))
+			(v->kind != TG_YAML_SCALAR ||
+				strcmp(ex->events[i]->event->event_id, v->text) != 0))
 			i++;
 		if (i == ex->events_len)
 			tg_pack_say(r, v->line, v->column, "the example has no event with this id");
@@ -227,19 +243,22 @@ static void read_expected(struct tg_pack_reader *r, struct tg_example *ex, struc
 	ex->expect_len++;
 }
 
-static void read_lists(struct tg_pack_reader *r, struct tg_example *ex, struct tg_yaml *events, struct tg_yaml *expect)
+static void read_lists(struct tg_pack_reader *r, struct tg_example *ex, struct tg_yaml *events,
+	struct tg_yaml *expect)
 {
 	if (events && events->kind != TG_YAML_SEQ)
 		tg_pack_say(r, events->line, events->column, "events is a list");
 	if (expect && expect->kind != TG_YAML_SEQ)
-		tg_pack_say(r, expect->line, expect->column, "expect is a list of incidents ([] for none)");
+		tg_pack_say(r, expect->line, expect->column,
+			"expect is a list of incidents ([] for none)");
 	ex->events = tg_arena_alloc(&ex->arena, TG_EXAMPLE_EVENTS_MAX * sizeof(tg_located_pb *));
 	ex->expect = tg_arena_alloc(&ex->arena, TG_EXAMPLE_EXPECT_MAX * sizeof(*ex->expect));
 	if (!ex->events || !ex->expect)
 		return;
 	for (struct tg_yaml *v = events ? events->child : NULL; v; v = v->next)
 		read_event(r, ex, v);
-	for (struct tg_yaml *v = expect ? expect->child : NULL; v && ex->expect_len < TG_EXAMPLE_EXPECT_MAX; v = v->next)
+	for (struct tg_yaml *v = expect ? expect->child : NULL;
+		v && ex->expect_len < TG_EXAMPLE_EXPECT_MAX; v = v->next)
 		read_expected(r, ex, v);
 }
 

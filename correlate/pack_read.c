@@ -41,14 +41,16 @@ static void put_text(struct tg_pack_reader *r, const struct tg_pack_key *k, cons
 		return;
 	}
 	if (k->max > 0 && ((double)len > k->max || (double)len < k->min)) {
-		tg_pack_say(r, v->line, v->column, "%s has %.0f to %.0f bytes", k->name, k->min, k->max);
+		tg_pack_say(r, v->line, v->column, "%s has %.0f to %.0f bytes", k->name, k->min,
+			k->max);
 		return;
 	}
 	if (k->to)
 		*(char **)k->to = strdup(v->text);
 }
 
-static void put_number(struct tg_pack_reader *r, const struct tg_pack_key *k, const struct tg_yaml *v)
+static void put_number(
+	struct tg_pack_reader *r, const struct tg_pack_key *k, const struct tg_yaml *v)
 {
 	double number = 0;
 	int64_t whole = 0;
@@ -64,7 +66,8 @@ static void put_number(struct tg_pack_reader *r, const struct tg_pack_key *k, co
 		return;
 	}
 	if (!(number >= k->min && number <= k->max)) {
-		tg_pack_say(r, v->line, v->column, "%s lies between %g and %g", k->name, k->min, k->max);
+		tg_pack_say(r, v->line, v->column, "%s lies between %g and %g", k->name, k->min,
+			k->max);
 		return;
 	}
 	if (!k->to)
@@ -99,8 +102,8 @@ static void put(struct tg_pack_reader *r, const struct tg_pack_key *k, struct tg
 	}
 }
 
-void tg_pack_keys(struct tg_pack_reader *r, struct tg_yaml *map, const char *where, int line, int column,
-	const struct tg_pack_key *keys, size_t n)
+void tg_pack_keys(struct tg_pack_reader *r, struct tg_yaml *map, const char *where, int line,
+	int column, const struct tg_pack_key *keys, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		struct tg_yaml *v = tg_yaml_get(map, keys[i].name);
@@ -112,5 +115,6 @@ void tg_pack_keys(struct tg_pack_reader *r, struct tg_yaml *map, const char *whe
 	}
 	for (const struct tg_yaml *v = map->child; v; v = v->next)
 		if (!v->seen)
-			tg_pack_say(r, v->key_line, v->key_column, "%s has no key %s", where, v->key);
+			tg_pack_say(
+				r, v->key_line, v->key_column, "%s has no key %s", where, v->key);
 }

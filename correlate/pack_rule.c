@@ -9,7 +9,7 @@
 #include "correlate/pack_rule.h"
 
 #define SECONDS_MAX (366.0 * 86400)
-#define DOMAINS	    "pingan jianguan shichang minsheng"
+#define DOMAINS     "pingan jianguan shichang minsheng"
 #define COUNT_OF(a) (sizeof(a) / sizeof((a)[0]))
 #define COMMON_KEYS 12
 #define KIND_KEYS   10
@@ -30,7 +30,8 @@ static void read_types(struct reading *g)
 	if (!seq)
 		return;
 	if (seq->kind != TG_YAML_SEQ || !seq->child) {
-		tg_pack_say(g->r, seq->line, seq->column, "types is a list of type codes: [\"05101\"]");
+		tg_pack_say(
+			g->r, seq->line, seq->column, "types is a list of type codes: [\"05101\"]");
 		return;
 	}
 	for (const struct tg_yaml *v = seq->child; v; v = v->next)
@@ -41,18 +42,21 @@ static void read_types(struct reading *g)
 		return;
 	}
 	for (const struct tg_yaml *v = seq->child; v; v = v->next) {
-		uint32_t number = v->kind == TG_YAML_SCALAR ? tg_type_number(v->text) : TG_TYPE_NONE;
+		uint32_t number =
+			v->kind == TG_YAML_SCALAR ? tg_type_number(v->text) : TG_TYPE_NONE;
 
 		if (v->kind == TG_YAML_SCALAR && n == 1 && strcmp(v->text, "*") == 0)
 			g->rule->all_types = true;
 		else if (number == TG_TYPE_NONE)
-			tg_pack_say(g->r, v->line, v->column, "a type code has 5 digits (or \"*\" alone for every type)");
+			tg_pack_say(g->r, v->line, v->column,
+				"a type code has 5 digits (or \"*\" alone for every type)");
 		else
 			g->rule->types[g->rule->types_len++] = number;
 	}
 }
 
-/* Plain and quoted scalars on one line start at a known column; elsewhere the line of the scalar must do. */
+/* Plain and quoted scalars on one line start at a known column; elsewhere the line of the scalar
+ * must do. */
 static void read_where(struct reading *g)
 {
 	struct tg_expr_error error = {0};
@@ -69,7 +73,8 @@ static void read_where(struct reading *g)
 	if (rc && strchr(v->text, '\n'))
 		tg_pack_say(g->r, v->line + error.line, error.column, "%s", error.what);
 	else if (rc)
-		tg_pack_say(g->r, v->line, v->column + error.column - (v->quoted ? 0 : 1), "%s", error.what);
+		tg_pack_say(g->r, v->line, v->column + error.column - (v->quoted ? 0 : 1), "%s",
+			error.what);
 	else
 		g->rule->where_text = strdup(v->text);
 }
@@ -77,7 +82,8 @@ static void read_where(struct reading *g)
 static void need(struct reading *g, bool given, const char *key)
 {
 	if (!given)
-		tg_pack_say(g->r, g->rule->line, g->rule->column, "a %s rule needs the key %s", g->kind, key);
+		tg_pack_say(g->r, g->rule->line, g->rule->column, "a %s rule needs the key %s",
+			g->kind, key);
 }
 
 static size_t cluster_keys(struct reading *g, struct tg_pack_key *k)
@@ -86,12 +92,14 @@ static size_t cluster_keys(struct reading *g, struct tg_pack_key *k)
 	size_t n = 0;
 
 	k[n++] = (struct tg_pack_key){"types", TG_PACK_ANY, .required = true, .to = &g->types};
-	k[n++] = (struct tg_pack_key){"min_events", TG_PACK_INT, .required = true, .min = 1, .max = 1e6, .to = &rule->min_events};
-	k[n++] = (struct tg_pack_key){"min_reporters", TG_PACK_INT, .required = true, .min = 1, .max = 64,
-		.to = &rule->min_reporters};
-	k[n++] = (struct tg_pack_key){"radius_m", TG_PACK_DOUBLE, .required = true, .min = 0.1, .max = 1e6, .to = &rule->radius_m};
-	k[n++] = (struct tg_pack_key){"window_s", TG_PACK_SECONDS, .required = true, .min = 0.001, .max = SECONDS_MAX,
-		.to = &rule->window_us};
+	k[n++] = (struct tg_pack_key){"min_events", TG_PACK_INT, .required = true, .min = 1,
+		.max = 1e6, .to = &rule->min_events};
+	k[n++] = (struct tg_pack_key){"min_reporters", TG_PACK_INT, .required = true, .min = 1,
+		.max = 64, .to = &rule->min_reporters};
+	k[n++] = (struct tg_pack_key){"radius_m", TG_PACK_DOUBLE, .required = true, .min = 0.1,
+		.max = 1e6, .to = &rule->radius_m};
+	k[n++] = (struct tg_pack_key){"window_s", TG_PACK_SECONDS, .required = true, .min = 0.001,
+		.max = SECONDS_MAX, .to = &rule->window_us};
 	return n;
 }
 
@@ -100,18 +108,22 @@ static size_t threshold_keys(struct reading *g, struct tg_pack_key *k)
 	struct tg_rule *rule = g->rule;
 	size_t n = 0;
 
-	k[n++] = (struct tg_pack_key){"metric", TG_PACK_TEXT, .required = true, .min = 1, .max = 64, .to = &rule->metric};
+	k[n++] = (struct tg_pack_key){
+		"metric", TG_PACK_TEXT, .required = true, .min = 1, .max = 64, .to = &rule->metric};
 	k[n++] = (struct tg_pack_key){"above", TG_PACK_ANY, .to = &g->above};
 	k[n++] = (struct tg_pack_key){"below", TG_PACK_ANY, .to = &g->below};
-	k[n++] = (struct tg_pack_key){"k", TG_PACK_INT, .min = 1, .max = 1000, .to = &rule->k, .given = &g->given_k};
-	k[n++] = (struct tg_pack_key){"n", TG_PACK_INT, .min = 1, .max = 1000, .to = &rule->n, .given = &g->given_n};
-	k[n++] = (struct tg_pack_key){"clear_below", TG_PACK_DOUBLE, .min = -1e308, .max = 1e308, .to = &rule->clear,
-		.given = &g->clear_below};
-	k[n++] = (struct tg_pack_key){"clear_above", TG_PACK_DOUBLE, .min = -1e308, .max = 1e308, .to = &rule->clear,
-		.given = &g->clear_above};
-	k[n++] = (struct tg_pack_key){"for_s", TG_PACK_SECONDS, .min = 0.001, .max = SECONDS_MAX, .to = &rule->for_us,
-		.given = &g->given_for};
-	k[n++] = (struct tg_pack_key){"limits", TG_PACK_WORD, .words = "device", .to = &g->limits, .given = &g->given_limits};
+	k[n++] = (struct tg_pack_key){
+		"k", TG_PACK_INT, .min = 1, .max = 1000, .to = &rule->k, .given = &g->given_k};
+	k[n++] = (struct tg_pack_key){
+		"n", TG_PACK_INT, .min = 1, .max = 1000, .to = &rule->n, .given = &g->given_n};
+	k[n++] = (struct tg_pack_key){"clear_below", TG_PACK_DOUBLE, .min = -1e308, .max = 1e308,
+		.to = &rule->clear, .given = &g->clear_below};
+	k[n++] = (struct tg_pack_key){"clear_above", TG_PACK_DOUBLE, .min = -1e308, .max = 1e308,
+		.to = &rule->clear, .given = &g->clear_above};
+	k[n++] = (struct tg_pack_key){"for_s", TG_PACK_SECONDS, .min = 0.001, .max = SECONDS_MAX,
+		.to = &rule->for_us, .given = &g->given_for};
+	k[n++] = (struct tg_pack_key){"limits", TG_PACK_WORD, .words = "device", .to = &g->limits,
+		.given = &g->given_limits};
 	k[n++] = (struct tg_pack_key){"types", TG_PACK_ANY, .to = &g->types};
 	return n;
 }
@@ -121,11 +133,14 @@ static size_t silence_keys(struct reading *g, struct tg_pack_key *k)
 	struct tg_rule *rule = g->rule;
 	size_t n = 0;
 
-	k[n++] = (struct tg_pack_key){"devices", TG_PACK_TEXT, .required = true, .min = 1, .max = 128, .to = &rule->devices};
-	k[n++] = (struct tg_pack_key){"after_s", TG_PACK_SECONDS, .required = true, .min = 0.001, .max = SECONDS_MAX,
-		.to = &rule->after_us};
-	k[n++] = (struct tg_pack_key){"schedule", TG_PACK_TEXT, .min = 1, .max = 128, .to = &rule->schedule};
-	k[n++] = (struct tg_pack_key){"fold_by", TG_PACK_WORD, .words = "street district", .to = &rule->fold_by};
+	k[n++] = (struct tg_pack_key){"devices", TG_PACK_TEXT, .required = true, .min = 1,
+		.max = 128, .to = &rule->devices};
+	k[n++] = (struct tg_pack_key){"after_s", TG_PACK_SECONDS, .required = true, .min = 0.001,
+		.max = SECONDS_MAX, .to = &rule->after_us};
+	k[n++] = (struct tg_pack_key){
+		"schedule", TG_PACK_TEXT, .min = 1, .max = 128, .to = &rule->schedule};
+	k[n++] = (struct tg_pack_key){
+		"fold_by", TG_PACK_WORD, .words = "street district", .to = &rule->fold_by};
 	return n;
 }
 
@@ -136,7 +151,8 @@ static size_t kind_keys(struct reading *g, struct tg_pack_key *k)
 	case TG_RULE_THRESHOLD: return threshold_keys(g, k);
 	case TG_RULE_SILENCE: return silence_keys(g, k);
 	default:
-		k[0] = (struct tg_pack_key){"types", TG_PACK_ANY, .required = true, .to = &g->types};
+		k[0] = (struct tg_pack_key){
+			"types", TG_PACK_ANY, .required = true, .to = &g->types};
 		return 1;
 	}
 }
@@ -149,10 +165,13 @@ static void check_cluster(struct reading *g, struct tg_yaml *map)
 
 	if (v && max > 0 && rule->radius_m > max)
 		tg_pack_say(g->r, v->line, v->column,
-			"radius_m is larger than the city's halo_m (%g): events across a border would be missed", max);
+			"radius_m is larger than the city's halo_m (%g): events across a border "
+			"would be missed",
+			max);
 	v = tg_yaml_get(map, "min_reporters");
 	if (v && rule->min_events && rule->min_reporters > rule->min_events)
-		tg_pack_say(g->r, v->line, v->column, "min_reporters cannot be more than min_events (%lld)",
+		tg_pack_say(g->r, v->line, v->column,
+			"min_reporters cannot be more than min_events (%lld)",
 			(long long)rule->min_events);
 }
 
@@ -163,12 +182,15 @@ static void check_threshold(struct reading *g, struct tg_yaml *map)
 	const struct tg_yaml *v;
 
 	if (g->above && g->below)
-		tg_pack_say(g->r, g->below->line, g->below->column, "a threshold rule has above or below, not both");
+		tg_pack_say(g->r, g->below->line, g->below->column,
+			"a threshold rule has above or below, not both");
 	rule->device_limits = g->given_limits;
 	rule->has_limit = limit != NULL;
 	rule->above = g->above != NULL;
-	if (limit && (limit->kind != TG_YAML_SCALAR || limit->quoted || tg_yaml_dbl(limit, &rule->limit)))
-		tg_pack_say(g->r, limit->line, limit->column, "%s must be a number", g->above ? "above" : "below");
+	if (limit && (limit->kind != TG_YAML_SCALAR || limit->quoted ||
+			     tg_yaml_dbl(limit, &rule->limit)))
+		tg_pack_say(g->r, limit->line, limit->column, "%s must be a number",
+			g->above ? "above" : "below");
 	need(g, limit || g->given_limits, "above or below (or limits: device)");
 	if (g->given_for && (g->given_k || g->given_n))
 		tg_pack_say(g->r, rule->line, rule->column, "for_s stands instead of k and n");
@@ -178,16 +200,20 @@ static void check_threshold(struct reading *g, struct tg_yaml *map)
 	}
 	v = tg_yaml_get(map, "k");
 	if (v && g->given_n && rule->k > rule->n)
-		tg_pack_say(g->r, v->line, v->column, "k cannot be more than n (%lld)", (long long)rule->n);
+		tg_pack_say(g->r, v->line, v->column, "k cannot be more than n (%lld)",
+			(long long)rule->n);
 	rule->has_clear = g->clear_above || g->clear_below;
 	if (limit && !g->given_limits) {
 		need(g, rule->has_clear, g->above ? "clear_below" : "clear_above");
 		v = tg_yaml_get(map, g->above ? "clear_above" : "clear_below");
 		if (v)
-			tg_pack_say(g->r, v->line, v->column, "a rule with %s clears with %s", g->above ? "above" : "below",
+			tg_pack_say(g->r, v->line, v->column, "a rule with %s clears with %s",
+				g->above ? "above" : "below",
 				g->above ? "clear_below" : "clear_above");
-		else if (rule->has_clear && (rule->above ? rule->clear > rule->limit : rule->clear < rule->limit))
-			tg_pack_say(g->r, rule->line, rule->column, "the clearing value lies beyond the limit");
+		else if (rule->has_clear &&
+			 (rule->above ? rule->clear > rule->limit : rule->clear < rule->limit))
+			tg_pack_say(g->r, rule->line, rule->column,
+				"the clearing value lies beyond the limit");
 	}
 }
 
@@ -198,7 +224,8 @@ static uint64_t print_of(const struct tg_rule *rule)
 	struct tg_buf text = {0};
 	unsigned char out[crypto_shorthash_BYTES] = {0};
 	uint64_t print;
-	int rc = tg_buf_addf(&text, "%s\n%d\n%s\n", rule->id, rule->all_types, rule->where_text ? rule->where_text : "");
+	int rc = tg_buf_addf(&text, "%s\n%d\n%s\n", rule->id, rule->all_types,
+		rule->where_text ? rule->where_text : "");
 
 	for (size_t i = 0; !rc && i < rule->types_len; i++)
 		rc = tg_buf_addf(&text, "%u ", rule->types[i]);
@@ -216,26 +243,33 @@ static void check_id(struct reading *g, const struct tg_yaml *id, const struct t
 	for (size_t s = 0; s < 2; s++)
 		for (size_t i = 0; i < sets[s]->len; i++)
 			if (strcmp(sets[s]->rules[i]->id, g->rule->id) == 0)
-				tg_pack_say(g->r, id->line, id->column, "the id %s stands already at %s:%d", g->rule->id,
+				tg_pack_say(g->r, id->line, id->column,
+					"the id %s stands already at %s:%d", g->rule->id,
 					sets[s]->rules[i]->file, sets[s]->rules[i]->line);
 	if (strspn(g->rule->id, "abcdefghijklmnopqrstuvwxyz0123456789_-.") != strlen(g->rule->id))
-		tg_pack_say(g->r, id->line, id->column, "an id has small letters, digits, _ - and .");
+		tg_pack_say(
+			g->r, id->line, id->column, "an id has small letters, digits, _ - and .");
 }
 
 static void read_keys(struct reading *g, struct tg_yaml *map)
 {
 	struct tg_rule *rule = g->rule;
 	struct tg_pack_key keys[COMMON_KEYS + KIND_KEYS] = {
-		{"id", TG_PACK_TEXT, .required = true, .min = 1, .max = TG_RULE_ID_MAX, .to = &rule->id},
-		{"version", TG_PACK_INT, .required = true, .min = 1, .max = 1e9, .to = &rule->version},
-		{"kind", TG_PACK_WORD, .required = true, .words = "single cluster threshold silence", .to = &g->kind},
+		{"id", TG_PACK_TEXT, .required = true, .min = 1, .max = TG_RULE_ID_MAX,
+			.to = &rule->id},
+		{"version", TG_PACK_INT, .required = true, .min = 1, .max = 1e9,
+			.to = &rule->version},
+		{"kind", TG_PACK_WORD, .required = true,
+			.words = "single cluster threshold silence", .to = &g->kind},
 		{"domain", TG_PACK_WORD, .required = true, .words = DOMAINS, .to = &rule->domain},
-		{"severity", TG_PACK_INT, .required = true, .min = 1, .max = 4, .to = &rule->severity},
+		{"severity", TG_PACK_INT, .required = true, .min = 1, .max = 4,
+			.to = &rule->severity},
 		{"auto_file", TG_PACK_BOOL, .required = true, .to = &rule->auto_file},
 		{"title", TG_PACK_TEXT, .min = 1, .max = 200, .to = &rule->title},
 		{"case_type", TG_PACK_TEXT, .min = 5, .max = 5, .to = &rule->case_type},
 		{"condition", TG_PACK_INT, .min = 1, .max = 1000, .to = &rule->condition},
-		{"cooldown_s", TG_PACK_SECONDS, .min = 0, .max = SECONDS_MAX, .to = &rule->cooldown_us},
+		{"cooldown_s", TG_PACK_SECONDS, .min = 0, .max = SECONDS_MAX,
+			.to = &rule->cooldown_us},
 		{"where", TG_PACK_ANY, .to = &g->where, .given = &g->given_where},
 		{"examples", TG_PACK_ANY, .to = &g->examples},
 	};
@@ -256,7 +290,8 @@ static void read_keys(struct reading *g, struct tg_yaml *map)
 	tg_pack_keys(g->r, map, "a rule", rule->line, rule->column, keys, n);
 }
 
-struct tg_rule *tg_pack_rule(struct tg_pack_reader *r, struct tg_yaml *map, const struct tg_ruleset *own)
+struct tg_rule *tg_pack_rule(
+	struct tg_pack_reader *r, struct tg_yaml *map, const struct tg_ruleset *own)
 {
 	struct tg_rule *rule = calloc(1, sizeof(*rule));
 	struct reading g = {.r = r, .rule = rule};

@@ -156,8 +156,8 @@ void tg_part_take(struct tg_part *p, struct tg_record *rec)
 	tg_part_run(p);
 }
 
-/* Which sources ingest reads: until each has been heard of there is no watermark, so that one read later than the others
- * does not come too late with all it has. */
+/* Which sources ingest reads: until each has been heard of there is no watermark, so that one read
+ * later than the others does not come too late with all it has. */
 static void on_sources(void *ctx, int rc, const PGresult *res)
 {
 	struct tg_part *p = ctx;
@@ -205,7 +205,8 @@ static enum judged judge_head(struct tg_part *p)
 
 	tg_arena_reset(&role->arena);
 	loc = rec->value.data ? tg_located_decode(&role->arena, rec->value) : NULL;
-	if (loc && !p->asked_sources && !tg_watermark_knows(tg_engine_watermark(p->engine),
+	if (loc && !p->asked_sources &&
+		!tg_watermark_knows(tg_engine_watermark(p->engine),
 			loc->source_topic ? loc->source_topic : "", loc->source_partition))
 		return STRANGER;
 	p->asked_sources = false;
@@ -237,7 +238,8 @@ static void begin_batch(struct tg_part *p)
 static void end_batch(struct tg_part *p)
 {
 	struct tg_role *role = p->role;
-	int due = tg_watch_due(&p->watch, tg_watermark_us(tg_engine_watermark(p->engine)), &p->clears);
+	int due = tg_watch_due(
+		&p->watch, tg_watermark_us(tg_engine_watermark(p->engine)), &p->clears);
 
 	tg_engine_expire(p->engine);
 	tg_correlate_note_counts(&role->counts);
@@ -265,7 +267,8 @@ void tg_part_run(struct tg_part *p)
 	}
 	p->state = TG_PART_BUSY;
 	begin_batch(p);
-	while (p->queue_len && n < TG_BATCH_RECORDS_MAX && judged == JUDGED && ((n & 63) != 63 || tg_mono_us() < until)) {
+	while (p->queue_len && n < TG_BATCH_RECORDS_MAX && judged == JUDGED &&
+		((n & 63) != 63 || tg_mono_us() < until)) {
 		judged = judge_head(p);
 		n += judged == JUDGED;
 	}

@@ -16,7 +16,7 @@
 #endif
 
 #define RECORD_ARENA_MAX ((size_t)64 << 20)
-#define STOP_MS		 5000
+#define STOP_MS          5000
 
 void tg_role_fail(struct tg_role *role, const char *why)
 {
@@ -46,7 +46,9 @@ void tg_role_flow(struct tg_role *role)
 	}
 }
 
-/* ---- assignment ------------------------------------------------------------------------------------------------- */
+/* ---- assignment
+ * -------------------------------------------------------------------------------------------------
+ */
 
 static void drop_parts(struct tg_role *role)
 {
@@ -164,9 +166,10 @@ static void on_bounds(void *ctx, int rc, int64_t low, int64_t high)
 	if (p && rc) {
 		tg_role_fenced(p); /* ask for everything again */
 	} else if (p) {
-		tg_log(TG_ERROR, "the stored offset lies outside the topic; going on at its beginning",
-			TG_F("partition", TG_I(l->partition)), TG_F("offset", TG_I(l->offset)), TG_F("first", TG_I(low)),
-			TG_F("end", TG_I(high)));
+		tg_log(TG_ERROR,
+			"the stored offset lies outside the topic; going on at its beginning",
+			TG_F("partition", TG_I(l->partition)), TG_F("offset", TG_I(l->offset)),
+			TG_F("first", TG_I(low)), TG_F("end", TG_I(high)));
 		p->next = low;
 		tg_consumer_seek(l->role->consumer, TG_TOPIC_LOCATED, l->partition, low);
 	}
@@ -192,7 +195,8 @@ static void on_delivery(void *ctx, void *tag, int rc)
 	tg_part_delivered(tag, rc);
 }
 
-/* ---- start and stop --------------------------------------------------------------------------------------------- */
+/* ---- start and stop
+ * --------------------------------------------------------------------------------------------- */
 
 static void finish(struct tg_role *role);
 
@@ -298,11 +302,11 @@ static bool ready(void *ctx, struct tg_buf *why)
 
 static int open_consumer(struct tg_role *role)
 {
-	static const struct tg_consumer_ops ops = {on_assign, on_revoke, on_record, on_end, on_out_of_range,
-		on_consumer_closed};
+	static const struct tg_consumer_ops ops = {
+		on_assign, on_revoke, on_record, on_end, on_out_of_range, on_consumer_closed};
 	static const char *const topics[] = {TG_TOPIC_LOCATED};
-	const struct tg_consumer_conf conf = {role->conf->kafka_brokers, role->conf->correlate_group, "tongguan-correlate",
-		topics, 1, 0};
+	const struct tg_consumer_conf conf = {role->conf->kafka_brokers,
+		role->conf->correlate_group, "tongguan-correlate", topics, 1, 0};
 
 	return tg_consumer_open(role->loop, &conf, &ops, role, &role->consumer);
 }
@@ -317,12 +321,13 @@ static int start(void *ctx, struct tg_service *svc)
 	uv_timer_init(role->loop, &role->stop_limit);
 	role->stop_limit.data = role;
 	tg_arena_init(&role->arena, 64 << 10, RECORD_ARENA_MAX);
-	rc = tg_pg_open(role->loop, role->conf->postgres_url, "tongguan correlate", NULL, NULL, &role->pg);
+	rc = tg_pg_open(
+		role->loop, role->conf->postgres_url, "tongguan correlate", NULL, NULL, &role->pg);
 	if (!rc)
 		rc = tg_store_open(role->loop, role->conf->redis_url, &role->store);
 	if (!rc)
-		rc = tg_producer_open(role->loop, role->conf->kafka_brokers, "tongguan-correlate", on_delivery, role,
-			&role->producer);
+		rc = tg_producer_open(role->loop, role->conf->kafka_brokers, "tongguan-correlate",
+			on_delivery, role, &role->producer);
 	if (!rc)
 		rc = open_consumer(role);
 	if (rc)
@@ -330,13 +335,16 @@ static int start(void *ctx, struct tg_service *svc)
 	return rc;
 }
 
-/* ---- rules ------------------------------------------------------------------------------------------------------ */
+/* ---- rules
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 static void say_lines(struct tg_buf *why)
 {
 	char *save = NULL, *text = (char *)(uintptr_t)tg_buf_cstr(why);
 
-	for (char *line = text ? strtok_r(text, "\n", &save) : NULL; line; line = strtok_r(NULL, "\n", &save))
+	for (char *line = text ? strtok_r(text, "\n", &save) : NULL; line;
+		line = strtok_r(NULL, "\n", &save))
 		tg_log(TG_ERROR, "pack refused", TG_F("where", TG_S(line)));
 }
 
@@ -352,14 +360,17 @@ static size_t count_running(const struct tg_ruleset *set)
 			n++;
 			continue;
 		}
-		tg_log(TG_ERROR, "rule refused: this version checks its kind but does not evaluate it",
-			TG_F("rule", TG_S(rule->id)), TG_F("kind", TG_S(tg_rule_kind_name(rule->kind))),
+		tg_log(TG_ERROR,
+			"rule refused: this version checks its kind but does not evaluate it",
+			TG_F("rule", TG_S(rule->id)),
+			TG_F("kind", TG_S(tg_rule_kind_name(rule->kind))),
 			TG_F("file", TG_S(rule->file)), TG_F("line", TG_I(rule->line)));
 	}
 	return n;
 }
 
-/* The city's halo, 0 when no city is loaded or the database does not answer: ready() tells that soon enough. */
+/* The city's halo, 0 when no city is loaded or the database does not answer: ready() tells that
+ * soon enough. */
 static double read_halo(const char *url)
 {
 	struct tg_buf why = {0};
@@ -383,8 +394,9 @@ static int load_rules(struct tg_role *role)
 	struct tg_pack_limits limits = {read_halo(role->conf->postgres_url)};
 	struct tg_buf why = {0}, folder = {0};
 	size_t refused = 0, running;
-	int rc = role->conf->correlate_packs[0] ? tg_buf_add_cstr(&folder, role->conf->correlate_packs)
-						 : tg_share_path("correlate/packs", &folder);
+	int rc = role->conf->correlate_packs[0]
+			 ? tg_buf_add_cstr(&folder, role->conf->correlate_packs)
+			 : tg_share_path("correlate/packs", &folder);
 
 	if (!rc)
 		rc = tg_packs_load(tg_buf_cstr(&folder), &limits, &role->rules, &refused, &why);
@@ -396,12 +408,14 @@ static int load_rules(struct tg_role *role)
 	tg_metric_set(&tg_correlate_metrics[TG_CM_PACKS_REFUSED], (double)refused);
 	tg_metric_set(&tg_correlate_metrics[TG_CM_RULES], (double)running);
 	if (rc)
-		tg_log(TG_ERROR, "the folder of packs cannot be read", TG_F("folder", TG_S(tg_buf_cstr(&folder))));
+		tg_log(TG_ERROR, "the folder of packs cannot be read",
+			TG_F("folder", TG_S(tg_buf_cstr(&folder))));
 	else if (running == 0)
 		tg_log(TG_ERROR, "no rule can run", TG_F("folder", TG_S(tg_buf_cstr(&folder))),
 			TG_F("packs_refused", TG_I(refused)));
 	else
-		tg_log(TG_INFO, "rules loaded", TG_F("rules", TG_I(running)), TG_F("packs_refused", TG_I(refused)),
+		tg_log(TG_INFO, "rules loaded", TG_F("rules", TG_I(running)),
+			TG_F("packs_refused", TG_I(refused)),
 			TG_F("folder", TG_S(tg_buf_cstr(&folder))));
 	tg_buf_release(&why);
 	tg_buf_release(&folder);
@@ -409,7 +423,8 @@ static int load_rules(struct tg_role *role)
 }
 
 #ifdef TG_BREAK_MINT_AGAIN
-/* A deliberately broken build, for the proof that its test would notice: every process raises incidents of its own. */
+/* A deliberately broken build, for the proof that its test would notice: every process raises
+ * incidents of its own. */
 static void break_identity(struct tg_ruleset *set)
 {
 	for (size_t i = 0; i < set->len; i++) {
@@ -426,10 +441,12 @@ static void break_identity(struct tg_ruleset *set)
 int tg_correlate_run(const struct tg_conf *conf)
 {
 	static const struct tg_service_ops ops = {"correlate", start, ready, stop};
-	struct tg_role role = {.conf = conf, .budget = {0, (size_t)conf->correlate_window_events_max}};
+	struct tg_role role = {
+		.conf = conf, .budget = {0, (size_t)conf->correlate_window_events_max}};
 	int code = 2;
 
-	if (tg_metric_register(tg_correlate_metrics, TG_CM_COUNT) == 0 && load_rules(&role) == 0 && tg_guard_new(&role.rules, &role.guard) == 0) {
+	if (tg_metric_register(tg_correlate_metrics, TG_CM_COUNT) == 0 && load_rules(&role) == 0 &&
+		tg_guard_new(&role.rules, &role.guard) == 0) {
 		tg_metric_set(&tg_correlate_metrics[TG_CM_WINDOW_MAX], (double)role.budget.max);
 		code = tg_service_run(&ops, &role, conf->correlate_listen);
 	}

@@ -1,4 +1,5 @@
-/* The parts of the running role: what it shares, and one partition's chain. Everything is on the loop's thread. */
+/* The parts of the running role: what it shares, and one partition's chain. Everything is on the
+ * loop's thread. */
 #ifndef TG_CORRELATE_ROLE_IMPL_H
 #define TG_CORRELATE_ROLE_IMPL_H
 
@@ -16,11 +17,11 @@
 #define TG_TOPIC_LOCATED   "tongguan.events.located"
 #define TG_TOPIC_INCIDENTS "tongguan.incidents"
 
-#define TG_BATCH_RECORDS_MAX 8192	/* of one partition */
-#define TG_BATCH_US_MAX	     20000	/* judging, before the loop turns again */
-#define TG_QUEUED_MAX	     40000	/* records read and not yet judged, in all */
+#define TG_BATCH_RECORDS_MAX 8192       /* of one partition */
+#define TG_BATCH_US_MAX      20000      /* judging, before the loop turns again */
+#define TG_QUEUED_MAX        40000      /* records read and not yet judged, in all */
 #define TG_QUEUED_BYTES_MAX  (64 << 20) /* and their bytes */
-#define TG_RESTORE_PAGE	     16		/* segments */
+#define TG_RESTORE_PAGE      16         /* segments */
 
 struct tg_part;
 
@@ -36,7 +37,7 @@ struct tg_role {
 	struct tg_producer *producer;
 	struct tg_pg *pg;
 	struct tg_store *store;
-	struct tg_arena arena;	/* of one record at a time */
+	struct tg_arena arena;  /* of one record at a time */
 	struct tg_part **parts; /* of this assignment */
 	size_t parts_len;
 	size_t parts_alive; /* of any assignment: those not yet freed */
@@ -64,7 +65,7 @@ struct tg_part {
 	unsigned refs; /* callbacks to come, and the timer */
 	char epoch[TG_EPOCH_MAX];
 	int64_t committed; /* as Redis has it */
-	int64_t next;	   /* first offset not yet judged */
+	int64_t next;      /* first offset not yet judged */
 	struct tg_engine *engine;
 	struct tg_watch watch;
 	bool asked_sources; /* for the record at the head of the queue */
@@ -77,7 +78,7 @@ struct tg_part {
 	struct tg_findings found;
 	struct tg_buf clears, batch, marks, segment;
 	int64_t oldest_us; /* arrival of its oldest record */
-	bool speaks;	   /* it has rows to write */
+	bool speaks;       /* it has rows to write */
 	struct tg_arena arena;
 	struct tg_message *messages;
 	size_t messages_len, messages_sent, messages_pending;
@@ -94,9 +95,10 @@ struct tg_part {
 };
 
 /* role.c */
-struct tg_part *tg_role_part(struct tg_role *role, int32_t partition); /* NULL: not of this assignment */
-void tg_role_flow(struct tg_role *role);			       /* pause or resume by what is queued */
-void tg_role_claimed(struct tg_role *role);			       /* a part is ready to read */
+struct tg_part *tg_role_part(
+	struct tg_role *role, int32_t partition); /* NULL: not of this assignment */
+void tg_role_flow(struct tg_role *role);          /* pause or resume by what is queued */
+void tg_role_claimed(struct tg_role *role);       /* a part is ready to read */
 void tg_role_fenced(struct tg_part *p);
 void tg_role_part_idle(struct tg_role *role);
 void tg_role_part_gone(struct tg_role *role);
@@ -105,9 +107,10 @@ void tg_role_fail(struct tg_role *role, const char *why);
 /* part.c */
 TG_MUST int tg_part_open(struct tg_role *role, int32_t partition, struct tg_part **ret);
 void tg_part_close(struct tg_part *p);
-void tg_part_empty(struct tg_part *p); /* drops what is queued */
+void tg_part_empty(struct tg_part *p);                       /* drops what is queued */
 void tg_part_take(struct tg_part *p, struct tg_record *rec); /* owns rec from here */
-/* Every asynchronous call of a part: hold before, release first thing in its callback. False: the part is gone. */
+/* Every asynchronous call of a part: hold before, release first thing in its callback. False: the
+ * part is gone. */
 void tg_part_hold(struct tg_part *p);
 TG_MUST bool tg_part_release(struct tg_part *p);
 /* Calls fn after a growing pause; tg_part_done_waiting() makes the next pause short again. */

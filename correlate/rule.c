@@ -7,7 +7,8 @@
 #include "correlate/example.h"
 #include "correlate/rule.h"
 
-static const char *const kind_names[TG_RULE_KIND_COUNT] = {"single", "cluster", "threshold", "silence"};
+static const char *const kind_names[TG_RULE_KIND_COUNT] = {
+	"single", "cluster", "threshold", "silence"};
 
 const char *tg_rule_kind_name(enum tg_rule_kind kind)
 {
@@ -50,8 +51,10 @@ static bool has_type(const struct tg_rule *rule, uint32_t type)
 
 bool tg_rule_wants(const struct tg_rule *rule, uint32_t type, const tg_located_pb *loc)
 {
-	/* Every type means every report: readings and positions without a type must not raise an incident each. */
-	if (rule->kind == TG_RULE_SINGLE && rule->all_types && loc->event->payload_case != TONGGUAN__V1__EVENT__PAYLOAD_REPORT)
+	/* Every type means every report: readings and positions without a type must not raise an
+	 * incident each. */
+	if (rule->kind == TG_RULE_SINGLE && rule->all_types &&
+		loc->event->payload_case != TONGGUAN__V1__EVENT__PAYLOAD_REPORT)
 		return false;
 	return has_type(rule, type) && tg_expr_eval(rule->where, loc);
 }

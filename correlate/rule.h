@@ -8,12 +8,18 @@
 #include "base/json.h"
 #include "correlate/expr.h"
 
-#define TG_RULES_MAX	 4096
-#define TG_RULE_ID_MAX	 64
+#define TG_RULES_MAX     4096
+#define TG_RULE_ID_MAX   64
 #define TG_TYPE_CODE_MAX 100000 /* five digits */
-#define TG_TYPE_NONE	 UINT32_MAX
+#define TG_TYPE_NONE     UINT32_MAX
 
-enum tg_rule_kind { TG_RULE_SINGLE, TG_RULE_CLUSTER, TG_RULE_THRESHOLD, TG_RULE_SILENCE, TG_RULE_KIND_COUNT };
+enum tg_rule_kind {
+	TG_RULE_SINGLE,
+	TG_RULE_CLUSTER,
+	TG_RULE_THRESHOLD,
+	TG_RULE_SILENCE,
+	TG_RULE_KIND_COUNT
+};
 
 struct tg_example;
 
@@ -24,7 +30,7 @@ struct tg_rule {
 	char *domain;
 	int64_t severity; /* 1 (worst) – 4 */
 	bool auto_file;
-	char *title;	 /* NULL: the type's name */
+	char *title;     /* NULL: the type's name */
 	char *case_type; /* NULL: the earliest core's type */
 	int64_t condition;
 	int64_t cooldown_us;
@@ -32,7 +38,7 @@ struct tg_rule {
 	char *where_text;
 	int64_t lateness_us; /* the pack's */
 
-	bool all_types;	 /* types: ["*"] */
+	bool all_types;  /* types: ["*"] */
 	uint32_t *types; /* codes as numbers */
 	size_t types_len;
 
@@ -74,14 +80,16 @@ struct tg_ruleset {
 };
 
 const char *tg_rule_kind_name(enum tg_rule_kind kind);
-/* Two windows and the tolerance: what a restore needs to find every core again. 0 for kinds without a window. */
+/* Two windows and the tolerance: what a restore needs to find every core again. 0 for kinds without
+ * a window. */
 int64_t tg_rule_keep_us(const struct tg_rule *rule);
 /* True for the kinds that the engine evaluates in this version. */
 bool tg_rule_runs(const struct tg_rule *rule);
 bool tg_rule_wants(const struct tg_rule *rule, uint32_t type, const tg_located_pb *loc);
 /* "05101" → 5101; TG_TYPE_NONE when absent or not five digits. */
 uint32_t tg_type_number(const char *code);
-/* The definition that travels with a batch: version, kind, domain, severity, window_us, explanation. */
+/* The definition that travels with a batch: version, kind, domain, severity, window_us,
+ * explanation. */
 void tg_rule_json(struct tg_jw *w, const struct tg_rule *rule);
 void tg_rule_free(struct tg_rule *rule); /* NULL is fine */
 

@@ -4,11 +4,11 @@
 #include "correlate/reader.h"
 #include "correlate/segment.h"
 
-#define FORM	  1
+#define FORM         1
 #define FLAG_HALO    1
 #define FLAG_WAITING 2
-#define CELL_NONE UINT16_MAX
-#define RULES_MAX 255 /* windows that one event may be in */
+#define CELL_NONE    UINT16_MAX
+#define RULES_MAX    255 /* windows that one event may be in */
 
 struct name {
 	uint64_t stamp; /* of the segment in which `local` holds */
@@ -97,7 +97,8 @@ void tg_segment_reset(struct tg_segment *s)
 
 static uint16_t cell_number(struct tg_segment *s, const char *cell)
 {
-	struct name *n = (struct name *)(void *)((char *)(uintptr_t)cell - offsetof(struct name, text));
+	struct name *n =
+		(struct name *)(void *)((char *)(uintptr_t)cell - offsetof(struct name, text));
 	size_t len;
 
 	if (!cell)
@@ -127,7 +128,8 @@ static uint16_t rule_number(struct tg_segment *s, uint32_t rule, const uint64_t 
 static void put_event(struct tg_segment *s, const struct tg_seen *seen, uint16_t cell, size_t n)
 {
 	struct tg_buf *b = &s->events;
-	uint8_t flags = (uint8_t)((seen->halo ? FLAG_HALO : 0) | (seen->waiting ? FLAG_WAITING : 0));
+	uint8_t flags =
+		(uint8_t)((seen->halo ? FLAG_HALO : 0) | (seen->waiting ? FLAG_WAITING : 0));
 	int rc = tg_buf_add(b, seen->uid, 16);
 
 	if (!rc)
@@ -149,8 +151,8 @@ static void put_event(struct tg_segment *s, const struct tg_seen *seen, uint16_t
 	s->rc = rc;
 }
 
-void tg_segment_add(struct tg_segment *s, const struct tg_seen *seen, const uint32_t *rules, size_t n,
-	const uint64_t *prints)
+void tg_segment_add(struct tg_segment *s, const struct tg_seen *seen, const uint32_t *rules,
+	size_t n, const uint64_t *prints)
 {
 	uint16_t cell;
 

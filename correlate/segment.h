@@ -1,8 +1,8 @@
 /* Packed segments: the events that one batch added to windows, as they lie in Redis.
  *
- * Starts with the offset and a chunk number (so that no two segments are equal), then the prints of the rules and the
- * names of the cells that occur, then the events, each once with the rules whose windows hold it: 53 bytes and 2 for each
- * rule. All numbers big-endian. */
+ * Starts with the offset and a chunk number (so that no two segments are equal), then the prints of
+ * the rules and the names of the cells that occur, then the events, each once with the rules whose
+ * windows hold it: 53 bytes and 2 for each rule. All numbers big-endian. */
 #ifndef TG_CORRELATE_SEGMENT_H
 #define TG_CORRELATE_SEGMENT_H
 
@@ -18,7 +18,7 @@ const char *tg_names_get(struct tg_names *names, const char *text);
 
 struct tg_segment {
 	struct tg_names *names; /* cells are from here */
-	uint64_t stamp;		/* of this segment, for the names' numbers */
+	uint64_t stamp;         /* of this segment, for the names' numbers */
 	struct tg_buf prints, cells, events;
 	uint16_t *rule_local; /* rule index → number in this segment + 1 */
 	size_t rules_len;
@@ -32,13 +32,17 @@ TG_MUST int tg_segment_init(struct tg_segment *s, struct tg_names *names, size_t
 void tg_segment_release(struct tg_segment *s);
 void tg_segment_reset(struct tg_segment *s);
 /* rules: indexes of the rules that keep the event; prints: by rule index. */
-void tg_segment_add(struct tg_segment *s, const struct tg_seen *seen, const uint32_t *rules, size_t n,
-	const uint64_t *prints);
+void tg_segment_add(struct tg_segment *s, const struct tg_seen *seen, const uint32_t *rules,
+	size_t n, const uint64_t *prints);
 /* Appends the packed bytes; s stays for reset. The first failure of all adds is returned here. */
-TG_MUST int tg_segment_pack(const struct tg_segment *s, int64_t offset, uint32_t chunk, struct tg_buf *out);
+TG_MUST int tg_segment_pack(
+	const struct tg_segment *s, int64_t offset, uint32_t chunk, struct tg_buf *out);
 
-/* Reads one back: cb for each event with the prints of its rules. -TG_EPARSE when the bytes are no segment. */
-typedef int (*tg_segment_cb)(void *ctx, const struct tg_seen *seen, const uint64_t *prints, size_t n);
-TG_MUST int tg_segment_read(struct tg_slice bytes, struct tg_names *names, tg_segment_cb cb, void *ctx);
+/* Reads one back: cb for each event with the prints of its rules. -TG_EPARSE when the bytes are no
+ * segment. */
+typedef int (*tg_segment_cb)(
+	void *ctx, const struct tg_seen *seen, const uint64_t *prints, size_t n);
+TG_MUST int tg_segment_read(
+	struct tg_slice bytes, struct tg_names *names, tg_segment_cb cb, void *ctx);
 
 #endif

@@ -8,8 +8,8 @@
 #include "base/io/redis.h"
 #include "window_lua.h"
 
-#define CALL_MS	   5000
-#define PAGE_MS	   20000
+#define CALL_MS    5000
+#define PAGE_MS    20000
 #define ARGS_MAX   16
 #define NUMBER_MAX 24
 
@@ -125,8 +125,10 @@ static void on_claimed(void *ctx, int rc, const redisReply *reply)
 	if (!rc && (reply->type != REDIS_REPLY_ARRAY || reply->elements != 3))
 		rc = -TG_EREDIS;
 	if (!rc) {
-		snprintf(offset, sizeof(offset), "%.*s", (int)text_of(reply->element[0]).len, text_of(reply->element[0]).data);
-		snprintf(epoch, sizeof(epoch), "%.*s", (int)text_of(reply->element[1]).len, text_of(reply->element[1]).data);
+		snprintf(offset, sizeof(offset), "%.*s", (int)text_of(reply->element[0]).len,
+			text_of(reply->element[0]).data);
+		snprintf(epoch, sizeof(epoch), "%.*s", (int)text_of(reply->element[1]).len,
+			text_of(reply->element[1]).data);
 		watermarks = text_of(reply->element[2]);
 	}
 	c->claim(c->ctx, rc, offset[0] ? strtoll(offset, NULL, 10) : -1, epoch, watermarks);
@@ -158,8 +160,8 @@ static void on_page(void *ctx, int rc, const redisReply *reply)
 	free(c);
 }
 
-int tg_store_page(struct tg_store *store, int32_t partition, const char *epoch, size_t from, size_t n,
-	tg_segment_bytes_cb each, tg_page_cb done, void *ctx)
+int tg_store_page(struct tg_store *store, int32_t partition, const char *epoch, size_t from,
+	size_t n, tg_segment_bytes_cb each, tg_page_cb done, void *ctx)
 {
 	struct call *c = call_new("tg_restore", partition, ctx);
 
@@ -212,8 +214,8 @@ static void break_fence(struct tg_store *store, const struct tg_commit *m)
 
 	snprintf(meta, sizeof(meta), "tg:{p%" PRId32 "}:meta", m->partition);
 	snprintf(offset, sizeof(offset), "%" PRId64, m->expected);
-	const struct tg_slice args[] = {TG_SLICE("HSET"), tg_slice_cstr(meta), TG_SLICE("epoch"), tg_slice_cstr(m->epoch),
-		TG_SLICE("offset"), tg_slice_cstr(offset)};
+	const struct tg_slice args[] = {TG_SLICE("HSET"), tg_slice_cstr(meta), TG_SLICE("epoch"),
+		tg_slice_cstr(m->epoch), TG_SLICE("offset"), tg_slice_cstr(offset)};
 
 	(void)!tg_redis_call(store->redis, CALL_MS, args, 6, on_forced, NULL);
 }
@@ -242,7 +244,8 @@ int tg_store_commit(struct tg_store *store, const struct tg_commit *m, tg_verdic
 	return call_send(store, c, CALL_MS, on_verdict);
 }
 
-int tg_store_rewrite(struct tg_store *store, const struct tg_rewrite *w, tg_verdict_cb cb, void *ctx)
+int tg_store_rewrite(
+	struct tg_store *store, const struct tg_rewrite *w, tg_verdict_cb cb, void *ctx)
 {
 	struct call *c = call_new("tg_rewrite", w->partition, ctx);
 

@@ -29,7 +29,8 @@ static int64_t due_of(const struct watched *v)
 	return v->last_us + v->window_us + v->lateness_us;
 }
 
-int tg_watch_put(struct tg_watch *w, struct tg_slice id, int64_t last_us, int64_t window_us, int64_t lateness_us)
+int tg_watch_put(struct tg_watch *w, struct tg_slice id, int64_t last_us, int64_t window_us,
+	int64_t lateness_us)
 {
 	struct watched *v = tg_map_get(w->open, id);
 	int rc = 0;

@@ -61,7 +61,8 @@ bool tg_watermark_knows(struct tg_watermark *w, const char *topic, int32_t parti
 	return find(w, topic, partition) != NULL;
 }
 
-int tg_watermark_note(struct tg_watermark *w, const char *topic, int32_t partition, int64_t event_us)
+int tg_watermark_note(
+	struct tg_watermark *w, const char *topic, int32_t partition, int64_t event_us)
 {
 	struct tg_source_mark *m = find(w, topic, partition);
 	int64_t before;

@@ -1,8 +1,10 @@
-/* Events lie in a ring by sequence number; two hash tables chain through them, by uid and by cell of about the radius.
+/* Events lie in a ring by sequence number; two hash tables chain through them, by uid and by cell
+ * of about the radius.
  *
- * Cells: bands of latitude as high as the radius; within a band the circle is cut into so many parts that each is at
- * least the radius wide at the band's far side from the equator. So a disc touches three bands, and in each the few cells
- * that its width in longitude there covers. The cells only choose candidates: the distance decides. */
+ * Cells: bands of latitude as high as the radius; within a band the circle is cut into so many
+ * parts that each is at least the radius wide at the band's far side from the equator. So a disc
+ * touches three bands, and in each the few cells that its width in longitude there covers. The
+ * cells only choose candidates: the distance decides. */
 #include <assert.h>
 #include <math.h>
 #include <stdlib.h>
@@ -36,7 +38,8 @@ static int64_t band_of(const struct tg_window *w, double lat)
 /* Cells in a band: as wide as the radius where the band is narrowest; one at the poles. */
 static int64_t cells_of(const struct tg_window *w, int64_t band)
 {
-	double low = fabs((double)band * w->band_deg - 90), high = fabs((double)(band + 1) * w->band_deg - 90);
+	double low = fabs((double)band * w->band_deg - 90),
+	       high = fabs((double)(band + 1) * w->band_deg - 90);
 	double width = cos(rad(fmin(90, fmax(low, high))));
 	int64_t n = (int64_t)floor(360 * width / w->band_deg);
 
@@ -265,7 +268,8 @@ static int query_cell(const struct query *q, uint64_t place)
 	return 0;
 }
 
-/* Half the width in longitude of a disc of the radius around a point at that latitude; a half circle near a pole. */
+/* Half the width in longitude of a disc of the radius around a point at that latitude; a half
+ * circle near a pole. */
 static double half_width_deg(const struct tg_window *w, double lat)
 {
 	double up = cos(rad(lat)), reach = sin(w->reach_rad);
@@ -278,7 +282,8 @@ static double half_width_deg(const struct tg_window *w, double lat)
 static int query_band(const struct query *q, int64_t band, double half_deg)
 {
 	int64_t cells = cells_of(q->w, band);
-	int64_t from = cell_of(q->at.lon - half_deg, cells), to = cell_of(q->at.lon + half_deg, cells);
+	int64_t from = cell_of(q->at.lon - half_deg, cells),
+		to = cell_of(q->at.lon + half_deg, cells);
 	int64_t n = to - from;
 	int rc = 0;
 

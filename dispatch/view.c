@@ -128,16 +128,31 @@ static int dump(const json_t *doc, struct tg_buf *out)
 	return rc;
 }
 
+/* What the case waits on; past the handling limit that clock, whoever has yet to sign. -1: none. */
+static int shown_clock(const struct viewing *v)
+{
+	const struct tg_case *kase = v->kase;
+
+	for (size_t i = 0; i < kase->clocks_count; i++) {
+		const struct tg_clock *k = &kase->clocks[i];
+
+		if (k->kind == TG_CLOCK_handle && k->state == TG_CLOCK_RUNNING && k->task >= 0 &&
+			kase->tasks[k->task].lead && k->due_us <= v->now_us)
+			return (int)i;
+	}
+	return kase->due_clock;
+}
+
 static void dress_case(const struct viewing *v, json_t *doc)
 {
 	json_t *tasks = json_object_get(doc, "tasks"), *task;
+	int shown = shown_clock(v);
 	size_t i;
 
 	json_object_del(doc, "clocks");
 	json_object_del(doc, "round");
 	json_object_set_new(doc, "overdue", json_boolean(is_overdue(v)));
-	json_object_set_new(doc, "clock",
-		v->kase->due_clock >= 0 ? clock_json(v, &v->kase->clocks[v->kase->due_clock]) : json_null());
+	json_object_set_new(doc, "clock", shown >= 0 ? clock_json(v, &v->kase->clocks[shown]) : json_null());
 	json_array_foreach (tasks, i, task)
 		dress_task(v, task, i);
 	json_object_set_new(doc, "allowed_actions", allowed(v, -1));

@@ -14,7 +14,7 @@
 #define STAGED_AFTER_VIOLATION 8 /* where one resend is, more follow */
 #define RETRY_MIN_MS           20
 #define RETRY_MAX_MS           5000
-#define MONTHS_KNOWN_MAX       4800 /* to the year 2370 */
+#define MONTHS_KNOWN_MAX       4800               /* to the year 2370 */
 #define STALL_US               (60 * TG_US_PER_S) /* no transaction of ours takes that long */
 #define MOVE_PARAMS            6
 

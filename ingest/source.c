@@ -1,4 +1,3 @@
-#include "ingest/source.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -7,28 +6,11 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "ingest/metrics.h"
+#include "ingest/source_impl.h"
 
 #define TOPICS_MAX     64
 #define LOOK_AGAIN_MS  500
 #define PART_BYTES_MAX ((size_t)1 << 20)
-
-enum state { NONE, LOOKING, WANTS_TAKE, RUNNING };
-
-struct tg_source {
-	struct tg_consumer *consumer;
-	struct tg_source_ops ops;
-	void *ctx;
-	char *topics_text;
-	enum state state;
-	bool joined, paused, closing;
-	unsigned generation;
-	struct tg_part *parts;
-	size_t count, last;
-	size_t looking; /* answers still open */
-	bool look_failed;
-	uv_timer_t again;
-	struct tg_buf params[3];
-};
 
 /* One question about one partition's log. */
 struct look {
@@ -50,7 +32,7 @@ static void free_parts(struct tg_source *s)
 }
 
 /* From here on nothing of the old generation counts. */
-static void leave(struct tg_source *s, enum state state)
+static void leave(struct tg_source *s, enum source_state state)
 {
 	s->generation++;
 	s->state = state;
@@ -61,19 +43,19 @@ static void on_again(uv_timer_t *timer)
 {
 	struct tg_source *s = tg_container_of(timer, struct tg_source, again);
 
-	if (s->state == LOOKING && !s->looking)
+	if (s->state == SOURCE_LOOKING && !s->looking)
 		look_up(s);
 }
 
 static void looked(struct tg_source *s)
 {
-	if (s->state != LOOKING || s->looking)
+	if (s->state != SOURCE_LOOKING || s->looking)
 		return;
 	if (s->look_failed) {
 		uv_timer_start(&s->again, on_again, LOOK_AGAIN_MS, 0);
 		return;
 	}
-	s->state = WANTS_TAKE;
+	s->state = SOURCE_WANTS_TAKE;
 	s->ops.on_want_take(s->ctx);
 }
 
@@ -131,7 +113,7 @@ static void ask(struct tg_source *s, size_t i, bool report)
 
 static void look_up(struct tg_source *s)
 {
-	s->state = LOOKING;
+	s->state = SOURCE_LOOKING;
 	s->look_failed = false;
 	s->looking = 0;
 	for (size_t i = 0; i < s->count; i++)
@@ -169,12 +151,12 @@ static void on_revoke(void *ctx)
 	struct tg_source *s = ctx;
 
 	s->joined = false;
-	leave(s, NONE);
+	leave(s, SOURCE_NONE);
 	free_parts(s);
 	tg_metric_set(&tg_ingest_metrics[TG_M_PARTITIONS], 0);
 }
 
-static size_t find_part(struct tg_source *s, const char *topic, int32_t partition)
+size_t source_find(struct tg_source *s, const char *topic, int32_t partition)
 {
 	/* Records come in runs of one partition: the last hit is the best guess. */
 	for (size_t n = 0; n < s->count; n++) {
@@ -191,7 +173,8 @@ static size_t find_part(struct tg_source *s, const char *topic, int32_t partitio
 static void on_record(void *ctx, struct tg_record *rec)
 {
 	struct tg_source *s = ctx;
-	size_t i = s->state == RUNNING ? find_part(s, rec->topic, rec->partition) : s->count;
+	size_t i =
+		s->state == SOURCE_RUNNING ? source_find(s, rec->topic, rec->partition) : s->count;
 
 	if (i == s->count || rec->offset < s->parts[i].read_pos) {
 		tg_record_free(rec);
@@ -205,7 +188,7 @@ static void on_record(void *ctx, struct tg_record *rec)
 static void on_end(void *ctx, const char *topic, int32_t partition, int64_t next)
 {
 	struct tg_source *s = ctx;
-	size_t i = s->state == RUNNING ? find_part(s, topic, partition) : s->count;
+	size_t i = s->state == SOURCE_RUNNING ? source_find(s, topic, partition) : s->count;
 
 	(void)next; /* may lie beyond read_pos: markers of transactions are no records */
 	if (i == s->count)
@@ -220,7 +203,7 @@ static void on_out_of_range(void *ctx, const char *topic, int32_t partition, int
 
 	tg_log(TG_ERROR, "offset outside the log: looking again", TG_F("topic", TG_S(topic)),
 		TG_F("partition", TG_I(partition)), TG_F("offset", TG_I(offset)));
-	if (s->state == RUNNING)
+	if (s->state == SOURCE_RUNNING)
 		tg_source_retake(s);
 }
 
@@ -258,7 +241,7 @@ int tg_source_open(uv_loop_t *loop, const struct tg_source_conf *conf,
 		return -TG_ENOMEM;
 	s->ops = *ops;
 	s->ctx = ctx;
-	for (size_t i = 0; i < 3; i++)
+	for (size_t i = 0; i < SOURCE_PARAMS; i++)
 		s->params[i].max = PART_BYTES_MAX;
 	consumer.topics = topics;
 	rc = split_topics(s, conf->topics, topics, &consumer.topics_count);
@@ -281,17 +264,17 @@ unsigned tg_source_generation(const struct tg_source *s)
 
 bool tg_source_running(const struct tg_source *s)
 {
-	return s->state == RUNNING;
+	return s->state == SOURCE_RUNNING;
 }
 
 bool tg_source_wants_take(const struct tg_source *s)
 {
-	return s->state == WANTS_TAKE;
+	return s->state == SOURCE_WANTS_TAKE;
 }
 
 bool tg_source_joined(const struct tg_source *s)
 {
-	return s->joined && (s->state == RUNNING || s->count == 0);
+	return s->joined && (s->state == SOURCE_RUNNING || s->count == 0);
 }
 
 size_t tg_source_count(const struct tg_source *s)
@@ -303,115 +286,6 @@ struct tg_part *tg_source_part(struct tg_source *s, size_t i)
 {
 	assert(i < s->count);
 	return &s->parts[i];
-}
-
-int tg_source_take_params(
-	struct tg_source *s, const char **topics, const char **partitions, const char **starts)
-{
-	int rc = 0;
-
-	for (size_t p = 0; p < 3; p++)
-		tg_buf_reset(&s->params[p]);
-	for (size_t i = 0; !rc && i < s->count; i++) {
-		const struct tg_part *part = &s->parts[i];
-		char comma = i ? ',' : '{';
-
-		/* Kafka allows letters, digits, dot, dash and underscore in a topic's name: nothing
-		 * to quote. */
-		rc = tg_buf_addf(&s->params[0], "%c%s", comma, part->topic);
-		if (!rc)
-			rc = tg_buf_addf(&s->params[1], "%c%d", comma, part->partition);
-		if (!rc)
-			rc = tg_buf_addf(&s->params[2], "%c%lld", comma, (long long)part->low);
-	}
-	for (size_t p = 0; !rc && p < 3; p++)
-		rc = tg_buf_add(&s->params[p], "}", 1);
-	if (rc)
-		return rc;
-	*topics = tg_buf_cstr(&s->params[0]);
-	*partitions = tg_buf_cstr(&s->params[1]);
-	*starts = tg_buf_cstr(&s->params[2]);
-	return *topics && *partitions && *starts ? 0 : -TG_ENOMEM;
-}
-
-static enum tg_reject reject_of(struct tg_slice name)
-{
-	for (int i = 0; tg_reject_labels[i]; i++) {
-		if (tg_slice_is(name, tg_reject_labels[i]))
-			return (enum tg_reject)(i + 1);
-	}
-	return TG_ACCEPT;
-}
-
-/* "offset reason,offset reason": what was refused among the records that are published again. */
-static int read_dead(struct tg_part *part, struct tg_slice text)
-{
-	const char *p = text.data, *end = p + text.len;
-	size_t n = 1;
-
-	free(part->dead);
-	part->dead = NULL;
-	part->dead_count = 0;
-	if (!text.len)
-		return 0;
-	for (const char *c = p; c < end; c++)
-		n += *c == ',';
-	part->dead = calloc(n, sizeof(part->dead[0]));
-	if (!part->dead)
-		return -TG_ENOMEM;
-	while (p < end) {
-		const char *comma = memchr(p, ',', (size_t)(end - p)), *stop = comma ? comma : end;
-		char *reason;
-		struct tg_dead_ref *ref = &part->dead[part->dead_count++];
-
-		ref->offset = strtoll(p, &reason, 10);
-		reason++;
-		ref->why = reject_of((struct tg_slice){reason, (size_t)(stop - reason)});
-		p = stop + 1;
-	}
-	return 0;
-}
-
-/* Where the log and the database disagree, it is said aloud: what Kafka has lost nobody can store.
- */
-static void compare_log(struct tg_part *part)
-{
-	part->out_of_range = part->next > part->high;
-	if (part->out_of_range)
-		tg_log(TG_ERROR, "the log ends before what is stored: was the topic made anew?",
-			TG_F("topic", TG_S(part->topic)), TG_F("partition", TG_I(part->partition)),
-			TG_F("stored", TG_I(part->next)), TG_F("log_end", TG_I(part->high)));
-	if (part->read_pos >= part->low)
-		return;
-	tg_log(TG_ERROR, "the log begins after what is due", TG_F("topic", TG_S(part->topic)),
-		TG_F("partition", TG_I(part->partition)), TG_F("forwarded", TG_I(part->forwarded)),
-		TG_F("stored", TG_I(part->next)), TG_F("log_begin", TG_I(part->low)));
-	part->read_pos = part->low;
-}
-
-static int read_row(struct tg_source *s, const PGresult *res, int row)
-{
-	size_t i = find_part(s, PQgetvalue(res, row, 0), (int32_t)tg_pg_i64(res, row, 1));
-	struct tg_part *part;
-
-	if (i == s->count)
-		return -TG_ENOENT;
-	part = &s->parts[i];
-	part->id = (int32_t)tg_pg_i64(res, row, 2);
-	part->next = tg_pg_i64(res, row, 3);
-	part->forwarded = tg_pg_i64(res, row, 4);
-	part->epoch = tg_pg_i64(res, row, 5);
-	part->read_pos = part->forwarded;
-#ifdef TG_BREAK_FORWARD_NEVER_AGAIN /* broken on purpose: what was stored and not yet published is \
-				       forgotten */
-	part->read_pos = part->next;
-#endif
-	compare_log(part);
-	part->sent_pos = part->done_pos = part->read_pos;
-	part->high_us = part->said_us = INT64_MIN;
-	part->at_end = part->said_idle = false;
-	part->said_mono_us = 0;
-	return read_dead(part, tg_pg_text(res, row, 6));
 }
 
 static void start_reading(struct tg_source *s)
@@ -432,7 +306,7 @@ static void start_reading(struct tg_source *s)
 		list[n].partition = part->partition;
 		list[n++].offset = part->read_pos;
 	}
-	s->state = RUNNING;
+	s->state = SOURCE_RUNNING;
 	tg_consumer_assign(s->consumer, list, n);
 	s->ops.on_running(s->ctx);
 	free(list);
@@ -440,17 +314,17 @@ static void start_reading(struct tg_source *s)
 
 void tg_source_taken(struct tg_source *s, unsigned generation, int rc, const PGresult *res)
 {
-	if (s->closing || generation != s->generation || s->state != WANTS_TAKE)
+	if (s->closing || generation != s->generation || s->state != SOURCE_WANTS_TAKE)
 		return; /* the rows are taken all the same: whoever owns them now takes them again
 			 */
 	for (int row = 0; !rc && row < PQntuples(res); row++)
-		rc = read_row(s, res, row);
+		rc = source_read_row(s, res, row);
 	if (rc || (size_t)PQntuples(res) != s->count) {
 		if (rc != -TG_ECLOSED)
 			tg_log(TG_WARN, "partitions not taken, trying again",
 				TG_F("why", TG_S(res && rc == -TG_EPG ? tg_pg_message(res)
 								      : tg_err_text(rc))));
-		s->state = LOOKING;
+		s->state = SOURCE_LOOKING;
 		uv_timer_start(&s->again, on_again, LOOK_AGAIN_MS, 0);
 		return;
 	}
@@ -459,18 +333,18 @@ void tg_source_taken(struct tg_source *s, unsigned generation, int rc, const PGr
 
 void tg_source_retake(struct tg_source *s)
 {
-	if (s->state == NONE || s->closing)
+	if (s->state == SOURCE_NONE || s->closing)
 		return;
 	tg_source_pause(s);
-	leave(s, LOOKING);
+	leave(s, SOURCE_LOOKING);
 	look_up(s);
 }
 
 void tg_source_rejoin(struct tg_source *s)
 {
-	if (s->state == NONE || s->closing)
+	if (s->state == SOURCE_NONE || s->closing)
 		return;
-	leave(s, NONE);
+	leave(s, SOURCE_NONE);
 	/* Not paused: a resting consumer would not see the group's answer. Records are dropped
 	 * until then. */
 	tg_source_resume(s);
@@ -499,7 +373,7 @@ void tg_source_report(struct tg_source *s)
 	struct tg_partition *list;
 	int64_t open = 0;
 
-	if (s->state != RUNNING || s->closing)
+	if (s->state != SOURCE_RUNNING || s->closing)
 		return;
 	list = calloc(s->count, sizeof(*list));
 	if (!list)
@@ -523,7 +397,7 @@ static void on_timer_closed(uv_handle_t *handle)
 	struct tg_source *s = tg_container_of((uv_timer_t *)handle, struct tg_source, again);
 
 	free_parts(s);
-	for (size_t i = 0; i < 3; i++)
+	for (size_t i = 0; i < SOURCE_PARAMS; i++)
 		tg_buf_release(&s->params[i]);
 	free(s->topics_text);
 	s->ops.on_closed(s->ctx);
@@ -540,7 +414,7 @@ static void on_closed(void *ctx)
 void tg_source_close(struct tg_source *s)
 {
 	s->closing = true;
-	s->state = NONE;
+	s->state = SOURCE_NONE;
 	s->generation++;
 	tg_consumer_close(s->consumer);
 }

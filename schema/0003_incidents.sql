@@ -10,6 +10,8 @@ CREATE TABLE tongguan.incident (
 	severity        smallint NOT NULL CHECK (severity BETWEEN 1 AND 4),
 	state           text NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'cleared', 'withdrawn', 'merged')),
 	merged_into     uuid REFERENCES tongguan.incident (incident_id),
+	merged_part     integer,                -- by which batch: its partition and the offset after it
+	merged_next     bigint,
 	revision        bigint NOT NULL DEFAULT 1,
 	part            integer NOT NULL,       -- the partition whose owner clears it
 	window_us       bigint NOT NULL,        -- quiet time after the last member; 0: never cleared by time
@@ -78,21 +80,6 @@ LANGUAGE sql STABLE SET timezone = 'UTC' AS $$
 		'explanation', i.explanation)
 $$;
 
--- What an incident says of itself, from its rule's fixed part and its members now.
-CREATE FUNCTION tongguan.incident_explain(i tongguan.incident, fixed jsonb) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
-	SELECT fixed
-		|| jsonb_build_object(
-			'case_type', coalesce(fixed ->> 'case_type', i.type_code),
-			'counts', (SELECT jsonb_build_object('events', count(*), 'cores', count(*) FILTER (WHERE m.core),
-					'reporters', count(DISTINCT m.reporter))
-				FROM tongguan.incident_event m WHERE m.incident_id = i.incident_id),
-			'cores', (SELECT coalesce(jsonb_agg(c.event_uid ORDER BY c.occurred_at, c.event_uid), '[]')
-				FROM (SELECT event_uid, occurred_at FROM tongguan.incident_event m
-					WHERE m.incident_id = i.incident_id AND m.core
-					ORDER BY m.occurred_at, m.event_uid LIMIT 20) c))
-$$;
-
 -- One report, one incident; a repeat finds its own. Gives the ids touched, each with its trace.
 CREATE FUNCTION tongguan.incident_singles(batch jsonb) RETURNS TABLE (id uuid, trace text)
 LANGUAGE sql AS $$
@@ -126,23 +113,26 @@ LANGUAGE sql AS $$
 $$;
 
 -- All incidents that hold one of these members become one: the one with the earlier first event keeps its id. NULL when
--- no member is mapped yet. Merged ones are marked; their members move.
-CREATE FUNCTION tongguan.incident_unite(rule text, uids uuid[]) RETURNS uuid
+-- no member is mapped yet. merged_into always names a living incident: what was merged into a merged one moves on.
+CREATE FUNCTION tongguan.incident_unite(batch jsonb, rule text, uids uuid[], OUT id uuid, OUT changed boolean)
 LANGUAGE plpgsql AS $$
 DECLARE
 	found uuid[];
 	kept tongguan.incident;
 	gone tongguan.incident;
 BEGIN
+	changed := false;
 	SELECT array_agg(i.incident_id ORDER BY i.first_event_at, i.incident_id) INTO found
 		FROM tongguan.incident i
 		WHERE i.incident_id IN (SELECT ie.incident_id FROM tongguan.incident_event ie
 			WHERE ie.rule_id = rule AND ie.event_uid = ANY (uids));
+	id := found[1];
 	IF found IS NULL OR cardinality(found) = 1 THEN
-		RETURN found[1];
+		RETURN;
 	END IF;
-	SELECT * INTO kept FROM tongguan.incident WHERE incident_id = found[1];
-	FOR gone IN SELECT * FROM tongguan.incident WHERE incident_id = ANY (found[2:]) ORDER BY incident_id LOOP
+	changed := true;
+	SELECT * INTO kept FROM tongguan.incident WHERE incident_id = id;
+	FOR gone IN SELECT * FROM tongguan.incident WHERE incident_id = ANY (found[2:]) LOOP
 		IF (gone.core_at, gone.core_uid) < (kept.core_at, kept.core_uid) THEN
 			kept.core_at := gone.core_at;
 			kept.core_uid := gone.core_uid;
@@ -155,93 +145,85 @@ BEGIN
 			kept.part := gone.part;
 		END IF;
 		kept.detected_at := least(kept.detected_at, gone.detected_at);
-		UPDATE tongguan.incident SET state = 'merged', merged_into = kept.incident_id, revision = revision + 1
-			WHERE incident_id = gone.incident_id;
+		kept.last_event_at := greatest(kept.last_event_at, gone.last_event_at);
 	END LOOP;
-	UPDATE tongguan.incident_event SET incident_id = kept.incident_id WHERE incident_id = ANY (found[2:]);
+	UPDATE tongguan.incident SET state = 'merged', merged_into = id, revision = revision + 1,
+			merged_part = (batch ->> 'part')::integer, merged_next = (batch ->> 'next')::bigint
+		WHERE incident_id = ANY (found[2:]) OR merged_into = ANY (found[2:]);
+	UPDATE tongguan.incident_event SET incident_id = id WHERE incident_id = ANY (found[2:]);
 	UPDATE tongguan.incident SET core_at = kept.core_at, core_uid = kept.core_uid, type_code = kept.type_code,
 			grid_cell = kept.grid_cell, geom = kept.geom, state = kept.state, part = kept.part,
-			detected_at = kept.detected_at
-		WHERE incident_id = kept.incident_id;
-	RETURN kept.incident_id;
+			detected_at = kept.detected_at, last_event_at = kept.last_event_at
+		WHERE incident_id = id;
 END
 $$;
 
--- One group: members that one incident must hold. Joins, mints or merges; the revision moves only when something did.
-CREATE FUNCTION tongguan.incident_group(part_no integer, def jsonb, rule text, members jsonb) RETURNS uuid
+-- One group: members that one incident must hold. Joins, mints or merges; what the incident says of itself is brought up to
+-- date once at the end of the batch.
+CREATE FUNCTION tongguan.incident_group(batch jsonb, rule text, members jsonb, OUT id uuid, OUT changed boolean)
 LANGUAGE plpgsql AS $$
 DECLARE
+	def jsonb := batch -> 'rules' -> rule;
 	uids uuid[];
-	id uuid;
-	now_row tongguan.incident;
 	core record;
-	merged bigint;
-	added bigint;
-	minted boolean := false;
+	last_at timestamptz;
 BEGIN
-	SELECT array_agg((m ->> 'u')::uuid) INTO uids FROM jsonb_array_elements(members) m;
-	SELECT count(DISTINCT ie.incident_id) INTO merged FROM tongguan.incident_event ie
-		WHERE ie.rule_id = rule AND ie.event_uid = ANY (uids);
-	id := tongguan.incident_unite(rule, uids);
+	SELECT array_agg((m ->> 'u')::uuid), tongguan.us_to_time(max((m ->> 't')::bigint)) INTO uids, last_at
+		FROM jsonb_array_elements(members) m;
+	SELECT u.id, u.changed INTO id, changed FROM tongguan.incident_unite(batch, rule, uids) u;
 	SELECT x.u, tongguan.us_to_time(x.t) AS at, x.y, x.c,
 			public.ST_SetSRID(public.ST_MakePoint(x.x, x.l), 4326) AS geom INTO core
 		FROM jsonb_to_recordset(members) AS x(u uuid, t bigint, y text, c text, x float8, l float8, k boolean)
 		WHERE x.k ORDER BY x.t, x.u LIMIT 1;
 	IF id IS NULL THEN
-		minted := true;
 		id := md5(rule || ':' || core.u)::uuid;
 		INSERT INTO tongguan.incident (incident_id, rule_id, rule_version, kind, domain, severity, part, window_us,
-				first_event_at, last_event_at, event_count, core_at, core_uid, type_code, grid_cell, geom,
-				evidence, explanation)
+				revision, first_event_at, last_event_at, event_count, core_at, core_uid, type_code, grid_cell,
+				geom, evidence, explanation)
 			VALUES (id, rule, (def ->> 'version')::integer, def ->> 'kind', def ->> 'domain',
-				(def ->> 'severity')::smallint, part_no, (def ->> 'window_us')::bigint, core.at, core.at, 0,
-				core.at, core.u, core.y, core.c, core.geom, '{}', '{}');
+				(def ->> 'severity')::smallint, (batch ->> 'part')::integer, (def ->> 'window_us')::bigint,
+				0, core.at, core.at, 0, core.at, core.u, core.y, core.c, core.geom, '{}', '{}');
 	END IF;
-	WITH put AS (
-		INSERT INTO tongguan.incident_event AS ie (rule_id, event_uid, incident_id, occurred_at, core, reporter)
-			SELECT rule, x.u, id, tongguan.us_to_time(x.t), x.k, x.p
-			FROM jsonb_to_recordset(members) AS x(u uuid, t bigint, k boolean, p bigint)
-			ON CONFLICT (rule_id, event_uid) DO UPDATE SET core = true WHERE excluded.core AND NOT ie.core
-			RETURNING 1)
-	SELECT count(*) INTO added FROM put;
-	IF added = 0 AND merged < 2 THEN
-		RETURN id;
+	INSERT INTO tongguan.incident_event AS ie (rule_id, event_uid, incident_id, occurred_at, core, reporter)
+		SELECT rule, x.u, id, tongguan.us_to_time(x.t), x.k, x.p
+		FROM jsonb_to_recordset(members) AS x(u uuid, t bigint, k boolean, p bigint)
+		ON CONFLICT (rule_id, event_uid) DO UPDATE SET core = true WHERE excluded.core AND NOT ie.core;
+	changed := changed OR FOUND;
+	IF NOT changed THEN
+		RETURN;
 	END IF;
-	SELECT * INTO now_row FROM tongguan.incident WHERE incident_id = id;
-	SELECT min(m.occurred_at), greatest(max(m.occurred_at), now_row.last_event_at), count(*)
-		INTO now_row.first_event_at, now_row.last_event_at, now_row.event_count
-		FROM tongguan.incident_event m WHERE m.incident_id = id;
 	-- A cleared incident that grows at its end is open again, and whoever saw it clears it.
-	IF now_row.state = 'cleared' AND now_row.last_event_at > (SELECT last_event_at FROM tongguan.incident
-			WHERE incident_id = id) THEN
-		now_row.state := 'open';
-		now_row.part := part_no;
-	END IF;
-	IF core.u IS NOT NULL AND (core.at, core.u) < (now_row.core_at, now_row.core_uid) THEN
-		now_row.core_at := core.at;
-		now_row.core_uid := core.u;
-		now_row.type_code := core.y;
-		now_row.grid_cell := core.c;
-		now_row.geom := core.geom;
-	END IF;
-	SELECT array_agg(e.event_uid ORDER BY e.occurred_at, e.event_uid) INTO now_row.evidence
-		FROM (SELECT event_uid, occurred_at FROM tongguan.incident_event m WHERE m.incident_id = id
-			ORDER BY occurred_at, event_uid LIMIT 100) e;
-	UPDATE tongguan.incident SET state = now_row.state, part = now_row.part, first_event_at = now_row.first_event_at,
-			last_event_at = now_row.last_event_at, event_count = now_row.event_count, core_at = now_row.core_at,
-			core_uid = now_row.core_uid, type_code = now_row.type_code, grid_cell = now_row.grid_cell,
-			geom = now_row.geom, evidence = now_row.evidence,
-			explanation = tongguan.incident_explain(now_row, def -> 'explanation'),
-			revision = CASE WHEN minted THEN 1 ELSE revision + 1 END
-		WHERE incident_id = id;
-	RETURN id;
+	UPDATE tongguan.incident i SET state = 'open', part = (batch ->> 'part')::integer
+		WHERE i.incident_id = id AND i.state = 'cleared' AND i.last_event_at < last_at;
+	UPDATE tongguan.incident i SET core_at = core.at, core_uid = core.u, type_code = core.y, grid_cell = core.c,
+			geom = core.geom
+		WHERE i.incident_id = id AND core.u IS NOT NULL AND (core.at, core.u) < (i.core_at, i.core_uid);
 END
 $$;
 
--- batch: {part, rules: {id: {version, kind, domain, severity, window_us, explanation}}, singles: [...], groups: [{rule,
--- members, tp}], clear: [{id, before_us}]}. Returns a row for all that it touched, merged ones included, whether or not
--- this call changed them: a crash between the rows and the messages leaves nobody untold. trace is set where exactly one
--- event did it.
+-- Counts, bounds, evidence and explanation from the members as they are now, once for each incident that changed.
+CREATE FUNCTION tongguan.incident_tell(batch jsonb, ids uuid[]) RETURNS void
+LANGUAGE sql AS $$
+	UPDATE tongguan.incident i SET
+		revision = i.revision + 1,
+		first_event_at = c.first_at, last_event_at = c.last_at, event_count = c.events,
+		evidence = ARRAY(SELECT m.event_uid FROM tongguan.incident_event m WHERE m.incident_id = i.incident_id
+			ORDER BY m.occurred_at, m.event_uid LIMIT 100),
+		explanation = (batch -> 'rules' -> i.rule_id -> 'explanation') || jsonb_build_object(
+			'case_type', coalesce(batch -> 'rules' -> i.rule_id -> 'explanation' ->> 'case_type', i.type_code),
+			'counts', jsonb_build_object('events', c.events, 'cores', c.cores, 'reporters', c.reporters),
+			'cores', to_jsonb(ARRAY(SELECT m.event_uid FROM tongguan.incident_event m
+				WHERE m.incident_id = i.incident_id AND m.core ORDER BY m.occurred_at, m.event_uid LIMIT 20)))
+	FROM (SELECT m.incident_id, min(m.occurred_at) AS first_at, max(m.occurred_at) AS last_at, count(*) AS events,
+			count(*) FILTER (WHERE m.core) AS cores, count(DISTINCT m.reporter) AS reporters
+		FROM tongguan.incident_event m WHERE m.incident_id = ANY (ids) GROUP BY m.incident_id) c
+	WHERE i.incident_id = c.incident_id AND i.state <> 'merged'
+$$;
+
+-- batch: {part, from, next, rules: {id: {version, kind, domain, severity, window_us, explanation}}, singles: [...], groups:
+-- [{rule, members, tp}], clear: [{id, before_us}]}. Returns a row for all that it touched, whether or not this call changed
+-- it, and for what was merged into those by a batch after `from`: a crash between the rows and the messages leaves nobody
+-- untold. trace is set where exactly one event did it.
 CREATE FUNCTION tongguan.incident_apply(batch jsonb)
 RETURNS TABLE (incident_id uuid, state text, part integer, last_us bigint, window_us bigint, rule_id text, trace text, doc text)
 LANGUAGE plpgsql AS $$
@@ -249,7 +231,9 @@ LANGUAGE plpgsql AS $$
 DECLARE
 	touched uuid[];
 	traces text[];
+	changed uuid[] := '{}';
 	one jsonb;
+	told record;
 	name text;
 BEGIN
 	-- In one order for every correlator, so that two batches over the same incidents wait instead of locking crosswise.
@@ -259,10 +243,14 @@ BEGIN
 	SELECT coalesce(array_agg(s.id), '{}'), coalesce(array_agg(s.trace), '{}') INTO touched, traces
 		FROM tongguan.incident_singles(batch) s;
 	FOR one IN SELECT g FROM jsonb_array_elements(batch -> 'groups') WITH ORDINALITY AS a(g, n) ORDER BY n LOOP
-		touched := touched || tongguan.incident_group((batch ->> 'part')::integer,
-			batch -> 'rules' -> (one ->> 'rule'), one ->> 'rule', one -> 'members');
+		SELECT t.id, t.changed INTO told FROM tongguan.incident_group(batch, one ->> 'rule', one -> 'members') t;
+		touched := touched || told.id;
 		traces := traces || (one ->> 'tp');
+		IF told.changed THEN
+			changed := changed || told.id;
+		END IF;
 	END LOOP;
+	PERFORM tongguan.incident_tell(batch, changed);
 	UPDATE tongguan.incident i SET state = 'cleared', revision = i.revision + 1
 		FROM jsonb_to_recordset(batch -> 'clear') AS c(id uuid, before_us bigint)
 		WHERE i.incident_id = c.id AND i.state = 'open' AND i.window_us > 0
@@ -272,12 +260,17 @@ BEGIN
 			SELECT a.id, a.trace FROM unnest(touched, traces) AS a(id, trace)
 			UNION ALL
 			SELECT (c ->> 'id')::uuid, NULL FROM jsonb_array_elements(batch -> 'clear') c
-		), told AS (
+		), once AS (
 			SELECT t.id, CASE WHEN count(*) = 1 THEN max(t.trace) END AS trace FROM t GROUP BY t.id
+		), all_told AS (
+			SELECT o.id, o.trace FROM once o
+			UNION
+			SELECT m.incident_id, NULL FROM once o JOIN tongguan.incident m ON m.merged_into = o.id
+				WHERE m.merged_part = (batch ->> 'part')::integer AND m.merged_next > (batch ->> 'from')::bigint
 		)
-		SELECT i.incident_id, i.state, i.part, tongguan.time_to_us(i.last_event_at), i.window_us, i.rule_id, told.trace,
-			tongguan.incident_doc(i)::text
-		FROM tongguan.incident i JOIN told ON i.incident_id = told.id OR i.merged_into = told.id
-		ORDER BY i.incident_id;
+		SELECT DISTINCT ON (i.incident_id) i.incident_id, i.state, i.part, tongguan.time_to_us(i.last_event_at), i.window_us,
+			i.rule_id, a.trace, tongguan.incident_doc(i)::text
+		FROM all_told a JOIN tongguan.incident i ON i.incident_id = a.id
+		ORDER BY i.incident_id, a.trace NULLS LAST;
 END
 $$;

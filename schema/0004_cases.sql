@@ -226,33 +226,37 @@ CREATE INDEX IF NOT EXISTS grid_cell_geom ON tongguan.grid_cell USING gist (geom
 CREATE FUNCTION tongguan.now_us() RETURNS bigint
 LANGUAGE sql VOLATILE AS $$ SELECT tongguan.time_to_us(clock_timestamp()) $$;
 
--- 4 bytes of length, then the bytes; NULL is ffffffff.
-CREATE FUNCTION tongguan.framed(v bytea) RETURNS bytea
-LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-	SELECT CASE WHEN v IS NULL THEN '\xffffffff'::bytea ELSE int4send(length(v)) || v END
-$$;
-CREATE FUNCTION tongguan.framed(v text) RETURNS bytea
-LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-	SELECT CASE WHEN v IS NULL THEN '\xffffffff'::bytea
-		ELSE int4send(octet_length(v)) || convert_to(v, 'UTF8') END
-$$;
+-- Functions with a query inside are plpgsql: a function in SQL would be planned again in every transaction.
 
+-- Each field as 4 bytes of length and its bytes; NULL is ffffffff, which is the length -1.
 CREATE FUNCTION tongguan.entry_hash(e tongguan.case_entry) RETURNS bytea
-LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-	SELECT sha256(tongguan.framed(e.seq::text) || tongguan.framed(e.case_id::text) || tongguan.framed(e.task_id::text)
-		|| tongguan.framed(tongguan.time_to_us(e.at)::text) || tongguan.framed(e.actor)
-		|| tongguan.framed(e.actor_role) || tongguan.framed(e.action) || tongguan.framed(e.from_state)
-		|| tongguan.framed(e.to_state) || tongguan.framed(e.note_hash) || tongguan.framed(e.detail::text)
-		|| tongguan.framed(e.prev_hash))
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+DECLARE
+	framed bytea := '';
+	field bytea;
+BEGIN
+	FOREACH field IN ARRAY ARRAY[convert_to(e.seq::text, 'UTF8'), convert_to(e.case_id::text, 'UTF8'),
+			convert_to(e.task_id::text, 'UTF8'), convert_to(tongguan.time_to_us(e.at)::text, 'UTF8'),
+			convert_to(e.actor, 'UTF8'), convert_to(e.actor_role, 'UTF8'), convert_to(e.action, 'UTF8'),
+			convert_to(e.from_state, 'UTF8'), convert_to(e.to_state, 'UTF8'), e.note_hash,
+			convert_to(e.detail::text, 'UTF8'), e.prev_hash] LOOP
+		framed := framed || int4send(coalesce(length(field), -1)) || coalesce(field, '');
+	END LOOP;
+	RETURN sha256(framed);
+END
 $$;
 
 -- The cell of a place; a point on an edge belongs to the lowest. No row: outside the city.
 CREATE FUNCTION tongguan.place_at(lon double precision, lat double precision) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN (
 	SELECT jsonb_build_object('grid_cell', g.cell_id, 'street', g.street, 'district', s.district)
-	FROM tongguan.grid_cell g LEFT JOIN tongguan.street s ON s.code = g.street
-	WHERE ST_Intersects(g.geom, ST_SetSRID(ST_MakePoint(lon, lat), 4326))
-	ORDER BY g.id LIMIT 1
+		FROM tongguan.grid_cell g LEFT JOIN tongguan.street s ON s.code = g.street
+		WHERE ST_Intersects(g.geom, ST_SetSRID(ST_MakePoint(lon, lat), 4326))
+		ORDER BY g.id LIMIT 1
+	);
+END
 $$;
 
 -- ---- documents -----------------------------------------------------------------------------------------------------
@@ -267,66 +271,90 @@ LANGUAGE sql STABLE AS $$
 $$;
 
 CREATE FUNCTION tongguan.case_clocks(id uuid) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN (
 	SELECT coalesce(jsonb_agg(tongguan.clock_doc(k) ORDER BY k.clock_id), '[]')
-	FROM tongguan.clock k WHERE k.case_id = id
+		FROM tongguan.clock k WHERE k.case_id = id
+	);
+END
 $$;
 
 -- All of a case but what depends on who asks and when. `clocks` (live ones and the handling ones) is for the program.
 CREATE FUNCTION tongguan.case_row_doc(c tongguan.case_file) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN (
 	SELECT jsonb_build_object('case_id', c.case_id, 'case_no', c.case_no, 'incident_id', c.incident_id,
-		'origin', c.origin, 'domain', c.domain, 'type_code', c.type_code, 'type_name_zh', t.name_zh,
-		'type_name_en', t.name_en, 'type_short_zh', t.short_zh, 'type_short_en', t.short_en,
-		'condition', c.condition, 'handle_limit', c.handle_limit, 'title', c.title, 'text', c.body,
-		'state', c.state, 'version', c.version, 'grid_cell', c.grid_cell, 'street', c.street, 'district', c.district,
-		'lon', ST_X(c.geom), 'lat', ST_Y(c.geom), 'urgency', c.urgency)
-	|| jsonb_build_object('street_name', s.name_zh, 'street_name_en', s.name_en, 'suspended', c.suspended,
-		'emergency', c.emergency,
-		'supervise_level', c.supervise_level, 'escalation_level', c.escalation_level, 'rework_count', c.rework_count,
-		'return_count', c.return_count, 'extension_count', c.extension_count, 'round', c.round,
-		'reported_at', c.reported_at, 'filed_at', c.filed_at, 'dispatched_at', c.dispatched_at, 'done_at', c.done_at,
-		'closed_at', c.closed_at, 'due_at', c.due_at, 'handle_due_at', c.handle_due_at, 'overdue', c.overdue,
-		'lead_department', c.lead_department, 'departments', to_jsonb(c.departments),
-		'tasks', (SELECT coalesce(jsonb_agg(jsonb_build_object('task_id', k.task_id, 'department', k.department,
-				'department_name_zh', d.name_zh, 'department_name_en', d.name_en,
-				'department_short_zh', d.short_zh, 'department_short_en', d.short_en, 'role', k.role,
-				'state', k.state, 'version', k.version, 'round', k.round, 'assigned_at', k.assigned_at,
-				'signed_at', k.signed_at, 'due_at', k.due_at, 'done_at', k.done_at, 'result', k.result)
-				ORDER BY k.task_id), '[]')
-			FROM tongguan.case_task k LEFT JOIN tongguan.dept d ON d.code = k.department
-			WHERE k.case_id = c.case_id),
-		'clocks', (SELECT coalesce(jsonb_agg(tongguan.clock_doc(k) ORDER BY k.clock_id), '[]')
-			FROM tongguan.clock k WHERE k.case_id = c.case_id AND (k.state <> 'stopped' OR k.kind = 'handle')))
-	FROM (SELECT 1) one
-	LEFT JOIN tongguan.case_type t ON t.type_code = c.type_code
-	LEFT JOIN tongguan.street s ON s.code = c.street
+			'origin', c.origin, 'domain', c.domain, 'type_code', c.type_code, 'type_name_zh', t.name_zh,
+			'type_name_en', t.name_en, 'type_short_zh', t.short_zh, 'type_short_en', t.short_en,
+			'condition', c.condition, 'handle_limit', c.handle_limit, 'title', c.title, 'text', c.body,
+			'state', c.state, 'version', c.version, 'grid_cell', c.grid_cell, 'street', c.street, 'district', c.district,
+			'lon', ST_X(c.geom), 'lat', ST_Y(c.geom), 'urgency', c.urgency)
+		|| jsonb_build_object('street_name', s.name_zh, 'street_name_en', s.name_en, 'suspended', c.suspended,
+			'emergency', c.emergency,
+			'supervise_level', c.supervise_level, 'escalation_level', c.escalation_level, 'rework_count', c.rework_count,
+			'return_count', c.return_count, 'extension_count', c.extension_count, 'round', c.round,
+			'reported_at', c.reported_at, 'filed_at', c.filed_at, 'dispatched_at', c.dispatched_at, 'done_at', c.done_at,
+			'closed_at', c.closed_at, 'due_at', c.due_at, 'handle_due_at', c.handle_due_at, 'overdue', c.overdue,
+			'lead_department', c.lead_department, 'departments', to_jsonb(c.departments),
+			'tasks', (SELECT coalesce(jsonb_agg(jsonb_build_object('task_id', k.task_id, 'department', k.department,
+					'department_name_zh', d.name_zh, 'department_name_en', d.name_en,
+					'department_short_zh', d.short_zh, 'department_short_en', d.short_en, 'role', k.role,
+					'state', k.state, 'version', k.version, 'round', k.round, 'assigned_at', k.assigned_at,
+					'signed_at', k.signed_at, 'due_at', k.due_at, 'done_at', k.done_at, 'result', k.result)
+					ORDER BY k.task_id), '[]')
+				FROM tongguan.case_task k LEFT JOIN tongguan.dept d ON d.code = k.department
+				WHERE k.case_id = c.case_id),
+			'clocks', (SELECT coalesce(jsonb_agg(tongguan.clock_doc(k) ORDER BY k.clock_id), '[]')
+				FROM tongguan.clock k WHERE k.case_id = c.case_id AND (k.state <> 'stopped' OR k.kind = 'handle')))
+		FROM (SELECT 1) one
+		LEFT JOIN tongguan.case_type t ON t.type_code = c.type_code
+		LEFT JOIN tongguan.street s ON s.code = c.street
+	);
+END
 $$;
 
 CREATE FUNCTION tongguan.case_doc(id uuid) RETURNS jsonb
-LANGUAGE sql STABLE AS $$ SELECT tongguan.case_row_doc(c) FROM tongguan.case_file c WHERE c.case_id = id $$;
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN (
+	SELECT tongguan.case_row_doc(c) FROM tongguan.case_file c WHERE c.case_id = id
+	);
+END
+$$;
 
 CREATE FUNCTION tongguan.task_doc(id uuid) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN (
 	SELECT jsonb_build_object('task_id', k.task_id, 'case', tongguan.case_doc(k.case_id))
-	FROM tongguan.case_task k WHERE k.task_id = id
+		FROM tongguan.case_task k WHERE k.task_id = id
+	);
+END
 $$;
 
 -- ---- one transition ------------------------------------------------------------------------------------------------
 
 -- What an earlier request with this key was answered: {"what": "replay", "answer"} or {"what": "reused"}; else NULL.
 CREATE FUNCTION tongguan.idempotency_find(key_scope text, key_text text, hash bytea) RETURNS jsonb
-LANGUAGE sql VOLATILE AS $$
+LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+	RETURN (
 	SELECT CASE WHEN i.body_hash = hash THEN jsonb_build_object('what', 'replay', 'answer', i.answer)
-		ELSE '{"what": "reused"}' END
-	FROM tongguan.idempotency i
-	WHERE i.scope = key_scope AND i.key = key_text AND i.at > clock_timestamp() - interval '24 hours'
+			ELSE '{"what": "reused"}' END
+		FROM tongguan.idempotency i
+		WHERE i.scope = key_scope AND i.key = key_text AND i.at > clock_timestamp() - interval '24 hours'
+	);
+END
 $$;
 
 CREATE FUNCTION tongguan.idempotency_keep(key_scope text, key_text text, hash bytea, said jsonb) RETURNS void
-LANGUAGE sql VOLATILE AS $$
+LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
 	INSERT INTO tongguan.idempotency AS i (scope, key, body_hash, answer) VALUES (key_scope, key_text, hash, said)
-	ON CONFLICT (scope, key) DO UPDATE SET body_hash = excluded.body_hash, answer = excluded.answer, at = now()
+	ON CONFLICT (scope, key) DO UPDATE SET body_hash = excluded.body_hash, answer = excluded.answer, at = now();
+END
 $$;
 
 -- Locks the case (or the case of a task), then looks the key up: whoever waited here sees what the winner kept.
@@ -392,7 +420,8 @@ END
 $$;
 
 CREATE FUNCTION tongguan.case_tell(c tongguan.case_file, r tongguan.case_entry, e jsonb) RETURNS void
-LANGUAGE sql VOLATILE AS $$
+LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
 	INSERT INTO tongguan.outbox (kind, case_id, task_id, doc)
 	SELECT k.kind, c.case_id, r.task_id, jsonb_build_object('kind', k.kind, 'case_id', c.case_id, 'case_no', c.case_no,
 		'task_id', r.task_id, 'incident_id', c.incident_id, 'seq', r.seq, 'at', r.at, 'actor', r.actor,
@@ -407,7 +436,8 @@ LANGUAGE sql VOLATILE AS $$
 		'rework_count', c.rework_count, 'lead_department', c.lead_department,
 		'departments', to_jsonb(c.departments))
 	FROM (SELECT CASE WHEN r.action = 'incident' THEN 'incident' WHEN r.task_id IS NOT NULL THEN 'task' ELSE 'case' END
-		AS kind) k
+		AS kind) k;
+END
 $$;
 
 -- The changed row of a case from its change document; everything else of the row stays.
@@ -423,10 +453,15 @@ END
 $$;
 
 CREATE FUNCTION tongguan.case_number(division_code text, local_day date) RETURNS text
-LANGUAGE sql VOLATILE AS $$
+LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+	made text;
+BEGIN
 	INSERT INTO tongguan.case_serial AS s (division, day, last) VALUES (division_code, local_day, 1)
-	ON CONFLICT (division, day) DO UPDATE SET last = s.last + 1
-	RETURNING division || to_char(day, 'YYYYMMDD') || lpad(last::text, 6, '0')
+		ON CONFLICT (division, day) DO UPDATE SET last = s.last + 1
+		RETURNING s.division || to_char(s.day, 'YYYYMMDD') || lpad(s.last::text, 6, '0') INTO made;
+	RETURN made;
+END
 $$;
 
 CREATE FUNCTION tongguan.clocks_apply(change jsonb, owner uuid) RETURNS void

@@ -21,6 +21,12 @@ struct tg_producer {
 
 static const struct kafka_option producer_options[] = {
 	{"enable.idempotence", "true"},
+	/* A broker takes any first sequence number of a producer it does not know yet. Were a
+	 * second request under way while a partition's first one fails (a topic just made, a leader
+	 * just moved), it would be stored, and librdkafka 2.0.2 would then report the first as
+	 * delivered too though it never was. Seen: a log that begins with sequence 3, and three
+	 * records reported that are nowhere. */
+	{"max.in.flight.requests.per.connection", "1"},
 	/* No waiting for company: while requests are under way the next batch fills by itself. */
 	{"linger.ms", "0"},
 	{"message.timeout.ms", "0"}, /* never gives up */

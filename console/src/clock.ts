@@ -102,6 +102,14 @@ export function timeLeft(c: Case, asOf: number, now: number): Left {
 	}
 	const known = read(clock);
 	const { limit, resumes, due } = known;
+	// Nobody has signed and the handling limit has passed: that is what the case is late for.
+	const handleDue = clock.kind === "sign" && !c.done_at ? ms(c.handle_due_at) : NaN;
+	if (now >= handleDue) {
+		return {
+			level: "over", used: 1, seconds: Math.min((handleDue - now) / 1000, -1), unit: "h", daySeconds: 8 * HOUR,
+			frozenUntil: null, due: handleDue,
+		};
+	}
 	const held = c.suspended === true;
 	const seconds = held && known.told !== null ? known.told : secondsLeft(known, asOf, held ? asOf : now);
 	const used = seconds === null || limit.seconds <= 0 ? 0 : Math.max(0, 1 - seconds / limit.seconds);

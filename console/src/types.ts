@@ -83,6 +83,8 @@ export interface Case {
 	done_at?: string | null;
 	closed_at?: string | null;
 	due_at?: string | null;
+	/** Of the lead's handling clock, which runs from dispatch while the case may still wait to be signed. */
+	handle_due_at?: string | null;
 	overdue?: boolean;
 	escalation_level?: number | null;
 	supervise_level?: number | null;

@@ -10,6 +10,7 @@ import subprocess
 import uuid
 
 import pytest
+from confluent_kafka import Consumer, TopicPartition
 from harness import BINARY, ROOT, Role, now_us, report, scattered, wait_for
 
 EVENTS = 1200
@@ -48,6 +49,7 @@ class Line:
         with open(os.path.join(packs, "kills.yaml"), "w", encoding="utf-8") as pack:
             pack.write(PACK % ", ".join(f'"{code}"' for code in self.types))
         self.env = {"TONGGUAN_INGEST_BATCH_ROWS": "100", "TONGGUAN_CORRELATE_PACKS": packs}
+        self.sent, self.events = set(), self.open_events()
         self.roles = {name: self.start(name) for name in ("ingest", "correlate", "dispatch")}
         for role in self.roles.values():
             role.ready()
@@ -55,7 +57,23 @@ class Line:
     def start(self, name, **kwargs):
         return Role(self.city, name, env=self.env, **kwargs)
 
+    def open_events(self):
+        consumer = Consumer({"bootstrap.servers": self.city.env["TONGGUAN_KAFKA_BROKERS"], "group.id": "ledger",
+                             "enable.auto.commit": False})
+        parts = consumer.list_topics("tongguan.case.events", timeout=10).topics["tongguan.case.events"].partitions
+        consumer.assign([TopicPartition("tongguan.case.events", p, 0) for p in parts])
+        return consumer
+
+    def drain(self):
+        """Takes in what tongguan.case.events has, until a moment without more."""
+        while batch := self.events.consume(5000, timeout=0.3):
+            for record in batch:
+                doc = json.loads(record.value()) if not record.error() else {}
+                if doc.get("seq"):
+                    self.sent.add((str(doc["case_id"]), doc["seq"]))
+
     def close(self):
+        self.events.close()
         for name in ("dispatch", "correlate", "ingest"):
             self.roles[name].kill()
 
@@ -117,12 +135,8 @@ class Line:
         wanted = {(str(case), seq) for case, seq in self.city.rows("""SELECT DISTINCT l.case_id, l.seq FROM tongguan.events e
             JOIN tongguan.incident_events m ON m.event_uid = e.uid JOIN tongguan.cases c USING (incident_id)
             JOIN tongguan.case_log l USING (case_id) WHERE e.event_id = ANY(%s)""", list(ledger))}
-        sent = set()
-        for record in self.city.consume("tongguan.case.events"):
-            doc = json.loads(record.value())
-            if doc.get("seq"):
-                sent.add((str(doc["case_id"]), doc["seq"]))
-        return wanted <= sent
+        self.drain()
+        return wanted <= self.sent
 
 
 @pytest.fixture(scope="module")

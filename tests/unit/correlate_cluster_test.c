@@ -1,5 +1,5 @@
-/* The cluster kind against a brute force over all pairs: same incidents whatever the order, the repeats, the batches and the
- * restarts. */
+/* The cluster kind against a brute force over all pairs: same incidents whatever the order, the
+ * repeats, the batches and the restarts. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -38,7 +38,8 @@ static double rnd(void)
 	return (double)(rng_state >> 11) / 9007199254740992.0;
 }
 
-static void make_world(struct world *w, uint64_t seed, size_t n, double lon, double lat, double halo_share)
+static void make_world(
+	struct world *w, uint64_t seed, size_t n, double lon, double lat, double halo_share)
 {
 	memset(w, 0, sizeof(*w));
 	rng_state = seed * UINT64_C(0x9E3779B97F4A7C15) + 1;
@@ -48,7 +49,8 @@ static void make_world(struct world *w, uint64_t seed, size_t n, double lon, dou
 
 		for (int b = 0; b < 16; b++)
 			s->uid[b] = (uint8_t)(rnd() * 256);
-		/* Half of all lie on a coarse lattice, so that equal places, equal times and exact borders occur. */
+		/* Half of all lie on a coarse lattice, so that equal places, equal times and exact
+		 * borders occur. */
 		s->at.lon = lon + (rnd() < 0.5 ? 0.001 * (double)(int)(rnd() * 8) : rnd() * 0.008);
 		s->at.lat = lat + (rnd() < 0.5 ? 0.001 * (double)(int)(rnd() * 8) : rnd() * 0.008);
 		if (s->at.lon > 180)
@@ -58,16 +60,28 @@ static void make_world(struct world *w, uint64_t seed, size_t n, double lon, dou
 		s->halo = rnd() < halo_share;
 		snprintf(w->reporters[i], sizeof(w->reporters[i]), "r%d", (int)(rnd() * 6));
 	}
-	w->rule = (struct tg_rule){.id = "r", .version = 1, .kind = TG_RULE_CLUSTER, .domain = "minsheng", .severity = 3,
-		.types = w->types, .types_len = 1, .min_events = 3 + (int64_t)(rnd() * 3), .min_reporters = 1 + (int64_t)(rnd() * 3),
-		.radius_m = 60 + rnd() * 200, .window_us = (int64_t)(300 + rnd() * 1800) * TG_US_PER_S,
-		.lateness_us = 86400 * TG_US_PER_S, .print = 7};
+	w->rule = (struct tg_rule){.id = "r",
+		.version = 1,
+		.kind = TG_RULE_CLUSTER,
+		.domain = "minsheng",
+		.severity = 3,
+		.types = w->types,
+		.types_len = 1,
+		.min_events = 3 + (int64_t)(rnd() * 3),
+		.min_reporters = 1 + (int64_t)(rnd() * 3),
+		.radius_m = 60 + rnd() * 200,
+		.window_us = (int64_t)(300 + rnd() * 1800) * TG_US_PER_S,
+		.lateness_us = 86400 * TG_US_PER_S,
+		.print = 7};
 	w->types[0] = 5101;
 	w->rules[0] = &w->rule;
-	w->set = (struct tg_ruleset){.rules = w->rules, .len = 1, .lateness_max_us = w->rule.lateness_us};
+	w->set = (struct tg_ruleset){
+		.rules = w->rules, .len = 1, .lateness_max_us = w->rule.lateness_us};
 }
 
-/* ---- brute force ------------------------------------------------------------------------------------------------- */
+/* ---- brute force
+ * -------------------------------------------------------------------------------------------------
+ */
 
 static bool near(const struct world *w, size_t a, size_t b)
 {
@@ -133,7 +147,9 @@ static void brute(const struct world *w, size_t *labels, bool *cores)
 		labels[i] = member[i] ? least[root(parent, i)] : w->n;
 }
 
-/* ---- the engine -------------------------------------------------------------------------------------------------- */
+/* ---- the engine
+ * --------------------------------------------------------------------------------------------------
+ */
 
 struct run {
 	struct tg_window_budget budget;
@@ -190,7 +206,8 @@ static void push(struct run *r, struct world *w, size_t i)
 	loc.lat = w->events[i].at.lat;
 	loc.grid_cell = "cell";
 	loc.source_topic = "t";
-	assert_int_equal(tg_engine_push(r->engine, &loc, w->events[i].halo, TG_SLICE(""), &r->found), 0);
+	assert_int_equal(
+		tg_engine_push(r->engine, &loc, w->events[i].halo, TG_SLICE(""), &r->found), 0);
 }
 
 /* Ends a batch: the segment is kept as Redis would keep it, the findings go to the book. */
@@ -199,7 +216,9 @@ static void batch_end(struct run *r)
 	struct tg_segment *s = tg_engine_segment(r->engine);
 
 	if (s->len)
-		assert_int_equal(tg_segment_pack(s, (int64_t)r->stored_len, 0, &r->stored[r->stored_len]), 0);
+		assert_int_equal(
+			tg_segment_pack(s, (int64_t)r->stored_len, 0, &r->stored[r->stored_len]),
+			0);
 	r->stored_len += s->len > 0;
 	tg_segment_reset(s);
 	assert_int_equal(tg_book_apply(&r->book, &r->found), 0);
@@ -217,10 +236,14 @@ static void restart(struct run *r, struct world *w)
 
 	assert_int_equal(tg_engine_new(&shared, &fresh), 0);
 	assert_int_equal(tg_watermark_encode(old, &marks), 0);
-	assert_int_equal(tg_watermark_decode(tg_engine_watermark(fresh), (struct tg_slice){marks.data, marks.len}), 0);
+	assert_int_equal(tg_watermark_decode(tg_engine_watermark(fresh),
+				 (struct tg_slice){marks.data, marks.len}),
+		0);
 	tg_buf_release(&marks);
 	for (size_t i = 0; i < r->stored_len; i++)
-		assert_int_equal(tg_engine_restore(fresh, (struct tg_slice){r->stored[i].data, r->stored[i].len}), 0);
+		assert_int_equal(tg_engine_restore(fresh,
+					 (struct tg_slice){r->stored[i].data, r->stored[i].len}),
+			0);
 	assert_int_equal(tg_engine_restored(fresh), 0);
 	tg_engine_free(r->engine);
 	r->engine = fresh;
@@ -275,9 +298,12 @@ static void shuffle(size_t *order, size_t n)
 	}
 }
 
-/* ---- tests ------------------------------------------------------------------------------------------------------- */
+/* ---- tests
+ * -------------------------------------------------------------------------------------------------------
+ */
 
-static void try_world(uint64_t seed, double lon, double lat, double halo_share, bool twice, bool restarts)
+static void try_world(
+	uint64_t seed, double lon, double lat, double halo_share, bool twice, bool restarts)
 {
 	static struct world w;
 	static struct run r;
@@ -353,7 +379,8 @@ static void cluster__works_at_the_date_line_and_in_the_far_north(void **state)
 	assert_true(members_checked > 500);
 }
 
-/* Two partitions see one world, each its own half and the other's as copies: together they find the brute force. */
+/* Two partitions see one world, each its own half and the other's as copies: together they find the
+ * brute force. */
 static void cluster__two_partitions_together_find_the_whole(void **state)
 {
 	static struct world w, half;
@@ -372,7 +399,8 @@ static void cluster__two_partitions_together_find_the_whole(void **state)
 				push(&runs[side], &half, i);
 				if (i % 7 == 0) {
 					/* one book for both, as there is one database */
-					assert_int_equal(tg_book_apply(&runs[0].book, &runs[side].found), 0);
+					assert_int_equal(
+						tg_book_apply(&runs[0].book, &runs[side].found), 0);
 					tg_findings_reset(&runs[side].found);
 				}
 			}
@@ -385,8 +413,8 @@ static void cluster__two_partitions_together_find_the_whole(void **state)
 	}
 }
 
-/* Live, in order with a little disorder and a short tolerance, so that windows do expire: a run that is restarted all the time
- * says the same as one that is not. */
+/* Live, in order with a little disorder and a short tolerance, so that windows do expire: a run
+ * that is restarted all the time says the same as one that is not. */
 static void engine__restarts_and_expiry_change_nothing(void **state)
 {
 	static struct world w;
@@ -402,7 +430,9 @@ static void engine__restarts_and_expiry_change_nothing(void **state)
 			order[i] = i;
 		/* by time, then disordered by up to some places */
 		for (size_t i = 1; i < w.n; i++)
-			for (size_t k = i; k > 0 && w.events[order[k - 1]].event_us > w.events[order[k]].event_us; k--) {
+			for (size_t k = i; k > 0 && w.events[order[k - 1]].event_us >
+							    w.events[order[k]].event_us;
+				k--) {
 				size_t keep = order[k];
 
 				order[k] = order[k - 1];
@@ -425,7 +455,8 @@ static void engine__restarts_and_expiry_change_nothing(void **state)
 		assert_true(tg_engine_window_events(live.engine) < w.n);
 		assert_int_equal(live.book.len, restarted.book.len);
 		for (size_t k = 0; k < live.book.len; k++) {
-			const struct tg_entry *a = live.book.entries[k], *b = restarted.book.entries[k];
+			const struct tg_entry *a = live.book.entries[k],
+					      *b = restarted.book.entries[k];
 
 			assert_int_equal(a->len, b->len);
 			assert_int_equal(a->merged, b->merged);
@@ -433,8 +464,10 @@ static void engine__restarts_and_expiry_change_nothing(void **state)
 				bool found = false;
 
 				for (size_t x = 0; x < b->len; x++)
-					found = found || (memcmp(a->members[m].uid, b->members[x].uid, 16) == 0 &&
-								 a->members[m].core == b->members[x].core);
+					found = found ||
+						(memcmp(a->members[m].uid, b->members[x].uid, 16) ==
+								0 &&
+							a->members[m].core == b->members[x].core);
 				assert_true(found);
 			}
 		}
@@ -447,7 +480,8 @@ static int keep_snapshot(void *ctx, const struct tg_segment *segment)
 {
 	struct run *r = ctx;
 
-	assert_int_equal(tg_segment_pack(segment, 1, (uint32_t)r->stored_len, &r->stored[r->stored_len]), 0);
+	assert_int_equal(
+		tg_segment_pack(segment, 1, (uint32_t)r->stored_len, &r->stored[r->stored_len]), 0);
 	r->stored_len++;
 	return 0;
 }
@@ -488,7 +522,9 @@ static void segment__broken_bytes_are_refused(void **state)
 		push(&r, &w, i);
 	batch_end(&r);
 	for (size_t len = 0; len < r.stored[0].len; len++)
-		assert_int_equal(tg_engine_restore(r.engine, (struct tg_slice){r.stored[0].data, len}), -TG_EPARSE);
+		assert_int_equal(
+			tg_engine_restore(r.engine, (struct tg_slice){r.stored[0].data, len}),
+			-TG_EPARSE);
 	run_close(&r);
 }
 
@@ -507,7 +543,8 @@ static void watermark__is_the_least_of_all_sources(void **state)
 	assert_int_equal(tg_watermark_us(&m), 40);
 	assert_int_equal(tg_watermark_note(&m, "a", 1, 30), 0); /* never back */
 	assert_int_equal(tg_watermark_us(&m), 40);
-	assert_int_equal(tg_watermark_note(&m, "b", 0, 10), 0); /* turned up late: starts where time is */
+	assert_int_equal(
+		tg_watermark_note(&m, "b", 0, 10), 0); /* turned up late: starts where time is */
 	assert_int_equal(tg_watermark_us(&m), 40);
 	assert_int_equal(tg_watermark_note(&m, "a", 1, 400), 0);
 	assert_int_equal(tg_watermark_us(&m), 40);
@@ -518,7 +555,8 @@ static void watermark__is_the_least_of_all_sources(void **state)
 	assert_int_equal(tg_watermark_us(&back), 90);
 	assert_true(tg_watermark_knows(&back, "b", 0));
 	assert_false(tg_watermark_knows(&back, "b", 1));
-	assert_int_equal(tg_watermark_decode(&back, (struct tg_slice){bytes.data, bytes.len - 1}), -TG_EPARSE);
+	assert_int_equal(tg_watermark_decode(&back, (struct tg_slice){bytes.data, bytes.len - 1}),
+		-TG_EPARSE);
 	tg_watermark_release(&m);
 	tg_watermark_release(&back);
 	tg_buf_release(&bytes);

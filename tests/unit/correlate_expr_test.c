@@ -1,4 +1,5 @@
-/* Expressions: a table of texts and what they are on one event; a table of wrong ones and where they are wrong. */
+/* Expressions: a table of texts and what they are on one event; a table of wrong ones and where
+ * they are wrong. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -101,7 +102,8 @@ static void expr__table_of_truths(void **state)
 		if (tg_expr_compile(tg_slice_cstr(truths[i].text), &expr, &error))
 			fail_msg("%s: %d: %s", truths[i].text, error.column, error.what);
 		if (tg_expr_eval(expr, &loc) != truths[i].is)
-			fail_msg("%s should be %s", truths[i].text, truths[i].is ? "true" : "false");
+			fail_msg(
+				"%s should be %s", truths[i].text, truths[i].is ? "true" : "false");
 		tg_expr_free(expr);
 	}
 	assert_true(tg_expr_eval(NULL, &loc));
@@ -143,10 +145,12 @@ static void expr__wrong_ones_are_pointed_at(void **state)
 		struct tg_expr *expr = NULL;
 		struct tg_expr_error error = {0};
 
-		assert_int_equal(tg_expr_compile(tg_slice_cstr(wrongs[i].text), &expr, &error), -TG_EPARSE);
+		assert_int_equal(
+			tg_expr_compile(tg_slice_cstr(wrongs[i].text), &expr, &error), -TG_EPARSE);
 		if (error.line != wrongs[i].line || error.column != wrongs[i].column ||
 			strncmp(error.what, wrongs[i].what, strlen(wrongs[i].what)) != 0)
-			fail_msg("%s: got %d:%d: %s", wrongs[i].text, error.line, error.column, error.what);
+			fail_msg("%s: got %d:%d: %s", wrongs[i].text, error.line, error.column,
+				error.what);
 	}
 }
 
@@ -159,12 +163,14 @@ static void expr__depth_and_length_have_limits(void **state)
 
 	for (int i = 0; i < 1000; i++)
 		assert_int_equal(tg_buf_add_cstr(&text, "("), 0);
-	assert_int_equal(tg_expr_compile((struct tg_slice){text.data, text.len}, &expr, &error), -TG_EPARSE);
+	assert_int_equal(
+		tg_expr_compile((struct tg_slice){text.data, text.len}, &expr, &error), -TG_EPARSE);
 	tg_buf_reset(&text);
 	for (int i = 0; i < 400; i++)
 		assert_int_equal(tg_buf_add_cstr(&text, "true and "), 0);
 	assert_int_equal(tg_buf_add_cstr(&text, "true"), 0);
-	assert_int_equal(tg_expr_compile((struct tg_slice){text.data, text.len}, &expr, &error), -TG_EPARSE);
+	assert_int_equal(
+		tg_expr_compile((struct tg_slice){text.data, text.len}, &expr, &error), -TG_EPARSE);
 	assert_non_null(strstr(error.what, "too long"));
 	tg_buf_release(&text);
 }
@@ -172,8 +178,9 @@ static void expr__depth_and_length_have_limits(void **state)
 /* Whatever the bytes, the compiler answers and the evaluator ends. */
 static void expr__any_bytes_get_an_answer(void **state)
 {
-	static const char *const parts[] = {"value", ">", "3", "and", "or", "not", "(", ")", "[", "]", ",", "in", "\"a\"", ".",
-		"metric", "==", "contains", "true", "attributes", "report", "title", " ", "-", "'"};
+	static const char *const parts[] = {"value", ">", "3", "and", "or", "not", "(", ")", "[",
+		"]", ",", "in", "\"a\"", ".", "metric", "==", "contains", "true", "attributes",
+		"report", "title", " ", "-", "'"};
 	uint32_t rng = 12345;
 	(void)state;
 
@@ -185,7 +192,8 @@ static void expr__any_bytes_get_an_answer(void **state)
 
 		for (int i = 0; i < 8 && !rc; i++) {
 			rng = rng * 1664525 + 1013904223;
-			rc = tg_buf_addf(&text, "%s ", parts[(rng >> 16) % (sizeof(parts) / sizeof(parts[0]))]);
+			rc = tg_buf_addf(&text, "%s ",
+				parts[(rng >> 16) % (sizeof(parts) / sizeof(parts[0]))]);
 		}
 		assert_int_equal(rc, 0);
 		if (tg_expr_compile((struct tg_slice){text.data, text.len}, &expr, &error) == 0)

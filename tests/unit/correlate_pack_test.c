@@ -1,4 +1,5 @@
-/* Packs: what is wrong is named at its line and column; the built-in pack is right and its examples hold. */
+/* Packs: what is wrong is named at its line and column; the built-in pack is right and its examples
+ * hold. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,17 +13,23 @@
 #include "correlate/pack.h"
 
 #define HEAD "pack: p\nversion: 1\nlateness_s: 60\nrules:\n"
-#define RULE HEAD "  - id: a\n    version: 1\n    kind: cluster\n    domain: minsheng\n    severity: 3\n    auto_file: false\n"
-#define WHOLE                                                                                      \
-	RULE "    types: [\"05101\"]\n    min_events: 3\n    min_reporters: 2\n    radius_m: 100\n    window_s: 600\n"
-#define SINGLE                                                                                     \
-	HEAD "  - id: a\n    version: 1\n    kind: single\n    domain: minsheng\n    severity: 3\n    auto_file: false\n"   \
+#define RULE                                                                                      \
+	HEAD "  - id: a\n    version: 1\n    kind: cluster\n    domain: minsheng\n    severity: " \
+	     "3\n    auto_file: false\n"
+#define WHOLE                                                                                  \
+	RULE "    types: [\"05101\"]\n    min_events: 3\n    min_reporters: 2\n    radius_m: " \
+	     "100\n    window_s: 600\n"
+#define SINGLE                                                                                   \
+	HEAD "  - id: a\n    version: 1\n    kind: single\n    domain: minsheng\n    severity: " \
+	     "3\n    auto_file: false\n"                                                         \
 	     "    types: [\"05101\"]\n"
-#define THRESHOLD                                                                                  \
-	HEAD "  - id: a\n    version: 1\n    kind: threshold\n    domain: pingan\n    severity: 1\n    auto_file: true\n"   \
+#define THRESHOLD                                                                                 \
+	HEAD "  - id: a\n    version: 1\n    kind: threshold\n    domain: pingan\n    severity: " \
+	     "1\n    auto_file: true\n"                                                           \
 	     "    metric: level_cm\n"
-#define SILENCE                                                                                    \
-	HEAD "  - id: a\n    version: 1\n    kind: silence\n    domain: pingan\n    severity: 1\n    auto_file: true\n"
+#define SILENCE                                                                                 \
+	HEAD "  - id: a\n    version: 1\n    kind: silence\n    domain: pingan\n    severity: " \
+	     "1\n    auto_file: true\n"
 
 static const struct {
 	const char *text;
@@ -30,47 +37,63 @@ static const struct {
 } packs[] = {
 	{WHOLE, NULL},
 	{SINGLE, NULL},
-	{WHOLE "    cooldown_s: 60\n    title: t\n    case_type: \"05102\"\n    condition: 2\n", NULL},
+	{WHOLE "    cooldown_s: 60\n    title: t\n    case_type: \"05102\"\n    condition: 2\n",
+		NULL},
 	{THRESHOLD "    above: 27\n    k: 2\n    n: 3\n    clear_below: 20\n", NULL},
 	{THRESHOLD "    below: 3\n    for_s: 300\n    clear_above: 4\n", NULL},
 	{THRESHOLD "    limits: device\n    k: 1\n    n: 1\n", NULL},
-	{SILENCE "    devices: \"lamp-*\"\n    after_s: 900\n    schedule: night\n    fold_by: street\n", NULL},
+	{SILENCE "    devices: \"lamp-*\"\n    after_s: 900\n    schedule: night\n    fold_by: "
+		 "street\n",
+		NULL},
 	{WHOLE "    colour: red\n", "p.yaml:16:5: a rule has no key colour"},
 	{WHOLE "    k: 3\n", "p.yaml:16:5: a rule has no key k"},
-	{RULE "    types: [\"05101\"]\n    min_events: 3\n    min_reporters: 2\n    window_s: 600\n",
+	{RULE "    types: [\"05101\"]\n    min_events: 3\n    min_reporters: 2\n    window_s: "
+	      "600\n",
 		"p.yaml:5:9: a rule needs the key radius_m"},
 	{"pack: p\nversion: 1\nrules: []\n", "p.yaml:1:1: a pack needs the key lateness_s"},
-	{"pack: p\nversion: 1\nlateness_s: -1\nrules: []\n", "p.yaml:3:13: lateness_s lies between 0 and 1e+09"},
-	{RULE "    types: [\"05101\"]\n    min_events: three\n    min_reporters: 2\n    radius_m: 100\n    window_s: 600\n",
+	{"pack: p\nversion: 1\nlateness_s: -1\nrules: []\n",
+		"p.yaml:3:13: lateness_s lies between 0 and 1e+09"},
+	{RULE "    types: [\"05101\"]\n    min_events: three\n    min_reporters: 2\n    radius_m: "
+	      "100\n    window_s: 600\n",
 		"p.yaml:12:17: min_events must be a whole number"},
-	{RULE "    types: [\"05101\"]\n    min_events: 3\n    min_reporters: 2\n    radius_m: 100\n    window_s: -5\n",
+	{RULE "    types: [\"05101\"]\n    min_events: 3\n    min_reporters: 2\n    radius_m: "
+	      "100\n    window_s: -5\n",
 		"p.yaml:15:15: window_s lies between 0.001 and 3.16224e+07"},
-	{RULE "    types: [\"05101\"]\n    min_events: 3\n    min_reporters: 2\n    radius_m: 501\n    window_s: 5\n",
-		"p.yaml:14:15: radius_m is larger than the city's halo_m (500): events across a border would be missed"},
-	{RULE "    types: [\"05101\"]\n    min_events: 3\n    min_reporters: 4\n    radius_m: 50\n    window_s: 5\n",
+	{RULE "    types: [\"05101\"]\n    min_events: 3\n    min_reporters: 2\n    radius_m: "
+	      "501\n    window_s: 5\n",
+		"p.yaml:14:15: radius_m is larger than the city's halo_m (500): events across a "
+		"border would be missed"},
+	{RULE "    types: [\"05101\"]\n    min_events: 3\n    min_reporters: 4\n    radius_m: 50\n "
+	      "   window_s: 5\n",
 		"p.yaml:13:20: min_reporters cannot be more than min_events (3)"},
-	{RULE "    types: [\"5101\"]\n    min_events: 3\n    min_reporters: 2\n    radius_m: 50\n    window_s: 5\n",
+	{RULE "    types: [\"5101\"]\n    min_events: 3\n    min_reporters: 2\n    radius_m: 50\n  "
+	      "  window_s: 5\n",
 		"p.yaml:11:13: a type code has 5 digits (or \"*\" alone for every type)"},
 	{WHOLE "    where: value > 3 and\n",
 		"p.yaml:16:25: a field, a number or a text is missing here"},
 	{WHOLE "    where: \"metric == 3\"\n", "p.yaml:16:23: a text is compared with a number"},
-	{WHOLE "  - id: a\n    version: 1\n    kind: single\n    domain: minsheng\n    severity: 3\n    auto_file: false\n"
+	{WHOLE "  - id: a\n    version: 1\n    kind: single\n    domain: minsheng\n    severity: "
+	       "3\n    auto_file: false\n"
 	       "    types: [\"05101\"]\n",
 		"p.yaml:16:9: the id a stands already at p.yaml:5"},
-	{HEAD "  - id: a\n    version: 1\n    kind: wave\n    domain: minsheng\n    severity: 9\n    auto_file: maybe\n",
+	{HEAD "  - id: a\n    version: 1\n    kind: wave\n    domain: minsheng\n    severity: 9\n  "
+	      "  auto_file: maybe\n",
 		"p.yaml:7:11: kind is one of: single cluster threshold silence"},
-	{HEAD "  - id: a\n    version: 1\n    kind: single\n    domain: food\n    severity: 3\n    auto_file: false\n"
+	{HEAD "  - id: a\n    version: 1\n    kind: single\n    domain: food\n    severity: 3\n    "
+	      "auto_file: false\n"
 	      "    types: [\"05101\"]\n",
 		"p.yaml:8:13: domain is one of: pingan jianguan shichang minsheng"},
 	{THRESHOLD "    above: 27\n    below: 3\n    k: 2\n    n: 3\n    clear_below: 20\n",
 		"p.yaml:13:12: a threshold rule has above or below, not both"},
-	{THRESHOLD "    above: 27\n    k: 4\n    n: 3\n    clear_below: 20\n", "p.yaml:13:8: k cannot be more than n (3)"},
+	{THRESHOLD "    above: 27\n    k: 4\n    n: 3\n    clear_below: 20\n",
+		"p.yaml:13:8: k cannot be more than n (3)"},
 	{THRESHOLD "    above: 27\n    k: 1\n    n: 3\n",
 		"p.yaml:5:9: a threshold rule needs the key clear_below"},
 	{THRESHOLD "    above: 27\n    k: 1\n    n: 3\n    clear_below: 30\n",
 		"p.yaml:5:9: the clearing value lies beyond the limit"},
 	{SILENCE "    devices: \"*\"\n", "p.yaml:5:9: a rule needs the key after_s"},
-	{SILENCE "    devices: \"*\"\n    after_s: 3\n    fold_by: planet\n", "p.yaml:13:14: fold_by is one of: street district"},
+	{SILENCE "    devices: \"*\"\n    after_s: 3\n    fold_by: planet\n",
+		"p.yaml:13:14: fold_by is one of: street district"},
 	{SINGLE "    examples: [{name: x, events: [{id: e, at: 0}], expect: [{events: [f]}]}]\n",
 		"p.yaml:12:71: the example has no event with this id"},
 	{SINGLE "    examples: [{name: x, events: [{id: e, at: noon}], expect: []}]\n",
@@ -115,8 +138,10 @@ static void pack__one_refused_file_leaves_its_neighbours(void **state)
 	(void)state;
 
 	assert_int_equal(tg_pack_parse("one.yaml", tg_slice_cstr(SINGLE), &limits, &set, &why), 0);
-	assert_int_equal(tg_pack_parse("two.yaml", tg_slice_cstr(WHOLE), &limits, &set, &why), -TG_EPARSE);
-	assert_string_equal(tg_buf_cstr(&why), "two.yaml:5:9: the id a stands already at one.yaml:5\n");
+	assert_int_equal(
+		tg_pack_parse("two.yaml", tg_slice_cstr(WHOLE), &limits, &set, &why), -TG_EPARSE);
+	assert_string_equal(
+		tg_buf_cstr(&why), "two.yaml:5:9: the id a stands already at one.yaml:5\n");
 	assert_int_equal(set.len, 1);
 	assert_int_equal(set.lateness_max_us, 60000000);
 	tg_buf_release(&why);
@@ -131,7 +156,8 @@ static void example__a_wrong_expectation_is_told(void **state)
 	(void)state;
 
 	assert_int_equal(tg_pack_parse("p.yaml",
-				 TG_SLICE(SINGLE "    examples: [{name: x, events: [{id: e, at: 0, type_code: \"05101\"}], expect: "
+				 TG_SLICE(SINGLE "    examples: [{name: x, events: [{id: e, at: 0, "
+						 "type_code: \"05101\"}], expect: "
 						 "[]}]\n"),
 				 &limits, &set, &why),
 		0);

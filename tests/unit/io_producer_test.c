@@ -8,7 +8,7 @@
 #include "base/log.h"
 
 #define INIT_PRODUCER_ID 22 /* API keys of the protocol */
-#define PRODUCE		 0
+#define PRODUCE          0
 
 struct rig {
 	uv_loop_t loop;
@@ -48,8 +48,9 @@ static int setup(void **state)
 
 static void open_producer(struct rig *rig)
 {
-	assert_int_equal(tg_producer_open(&rig->loop, rd_kafka_mock_cluster_bootstraps(rig->cluster), "io_test",
-				 on_delivery, rig, &rig->p),
+	assert_int_equal(
+		tg_producer_open(&rig->loop, rd_kafka_mock_cluster_bootstraps(rig->cluster),
+			"io_test", on_delivery, rig, &rig->p),
 		0);
 }
 
@@ -69,7 +70,9 @@ static int teardown(void **state)
 static void send_range(struct rig *rig, uintptr_t from, uintptr_t to)
 {
 	for (uintptr_t i = from; i <= to; i++)
-		assert_int_equal(tg_producer_send(rig->p, "t", 0, TG_SLICE("k"), TG_SLICE("v"), NULL, 0, (void *)i), 0);
+		assert_int_equal(tg_producer_send(rig->p, "t", 0, TG_SLICE("k"), TG_SLICE("v"),
+					 NULL, 0, (void *)i),
+			0);
 }
 
 static bool all_reported(void *ctx)
@@ -81,9 +84,9 @@ static void producer__failures_that_pass_are_ridden_out_in_order(void **state)
 {
 	struct rig *rig = *state;
 
-	rd_kafka_mock_push_request_errors(rig->cluster, PRODUCE, 4, RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION,
-		RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS, RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT,
-		RD_KAFKA_RESP_ERR__TRANSPORT);
+	rd_kafka_mock_push_request_errors(rig->cluster, PRODUCE, 4,
+		RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION, RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS,
+		RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT, RD_KAFKA_RESP_ERR__TRANSPORT);
 	open_producer(rig);
 	send_range(rig, 1, 500);
 	assert_true(io_until(&rig->loop, all_reported, rig, IO_LIMIT_MS));
@@ -96,8 +99,8 @@ static void producer__a_fatal_error_is_reported_and_a_fresh_client_takes_over(vo
 {
 	struct rig *rig = *state;
 
-	rd_kafka_mock_push_request_errors(rig->cluster, INIT_PRODUCER_ID, 1,
-		RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED);
+	rd_kafka_mock_push_request_errors(
+		rig->cluster, INIT_PRODUCER_ID, 1, RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED);
 	open_producer(rig);
 	send_range(rig, 1, 20);
 	assert_true(io_until(&rig->loop, all_reported, rig, IO_LIMIT_MS));
@@ -160,10 +163,14 @@ static void on_closed(void *ctx)
 
 static void read_back(struct rig *rig, struct reading *r)
 {
-	static const struct tg_consumer_ops ops = {on_assign, on_revoke, on_record, on_end, NULL, on_closed};
+	static const struct tg_consumer_ops ops = {
+		on_assign, on_revoke, on_record, on_end, NULL, on_closed};
 	const char *topics[] = {"t"};
-	struct tg_consumer_conf conf = {.brokers = rd_kafka_mock_cluster_bootstraps(rig->cluster), .group = "g",
-		.client_id = "io_test", .topics = topics, .topics_count = 1};
+	struct tg_consumer_conf conf = {.brokers = rd_kafka_mock_cluster_bootstraps(rig->cluster),
+		.group = "g",
+		.client_id = "io_test",
+		.topics = topics,
+		.topics_count = 1};
 
 	ended = false;
 	assert_int_equal(tg_consumer_open(&rig->loop, &conf, &ops, r, &r->c), 0);
@@ -172,8 +179,6 @@ static void read_back(struct rig *rig, struct reading *r)
 	IO_WAIT(&rig->loop, r->closed);
 }
 
-/* A broker takes any first sequence number of a producer it does not know: were a second request under way while the
- * first one fails, it would be taken, and librdkafka would count the first as stored. */
 static void producer__what_is_reported_is_stored_though_the_first_request_failed(void **state)
 {
 	enum { N = 60 };
@@ -181,14 +186,17 @@ static void producer__what_is_reported_is_stored_though_the_first_request_failed
 	struct reading r = {0};
 
 	rd_kafka_mock_broker_set_rtt(rig->cluster, -1, 60);
-	rd_kafka_mock_push_request_errors(rig->cluster, PRODUCE, 1, RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION);
+	rd_kafka_mock_push_request_errors(
+		rig->cluster, PRODUCE, 1, RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION);
 	open_producer(rig);
 	for (uintptr_t i = 1; i <= N; i++) {
 		char text[16];
 		uint64_t until = uv_hrtime() + 12000000;
 
 		snprintf(text, sizeof(text), "%zu", (size_t)i);
-		assert_int_equal(tg_producer_send(rig->p, "t", 0, TG_SLICE("k"), tg_slice_cstr(text), NULL, 0, (void *)i), 0);
+		assert_int_equal(tg_producer_send(rig->p, "t", 0, TG_SLICE("k"),
+					 tg_slice_cstr(text), NULL, 0, (void *)i),
+			0);
 		while (uv_hrtime() < until) /* a little apart, so that they go out one by one */
 			uv_run(&rig->loop, UV_RUN_NOWAIT);
 	}
@@ -209,7 +217,9 @@ static void producer__more_headers_than_usual_are_sent(void **state)
 	for (int i = 0; i < 300; i++)
 		headers[i] = (struct tg_header){"h", TG_SLICE("v")};
 	open_producer(rig);
-	assert_int_equal(tg_producer_send(rig->p, "t", 0, TG_SLICE("k"), TG_SLICE("v"), headers, 300, (void *)1), 0);
+	assert_int_equal(tg_producer_send(rig->p, "t", 0, TG_SLICE("k"), TG_SLICE("v"), headers,
+				 300, (void *)1),
+		0);
 	assert_true(io_until(&rig->loop, all_reported, rig, IO_LIMIT_MS));
 	assert_int_equal(rig->refused, 0);
 }
@@ -217,12 +227,16 @@ static void producer__more_headers_than_usual_are_sent(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(producer__failures_that_pass_are_ridden_out_in_order, setup, teardown),
 		cmocka_unit_test_setup_teardown(
-			producer__a_fatal_error_is_reported_and_a_fresh_client_takes_over, setup, teardown),
+			producer__failures_that_pass_are_ridden_out_in_order, setup, teardown),
 		cmocka_unit_test_setup_teardown(
-			producer__what_is_reported_is_stored_though_the_first_request_failed, setup, teardown),
-		cmocka_unit_test_setup_teardown(producer__more_headers_than_usual_are_sent, setup, teardown),
+			producer__a_fatal_error_is_reported_and_a_fresh_client_takes_over, setup,
+			teardown),
+		cmocka_unit_test_setup_teardown(
+			producer__what_is_reported_is_stored_though_the_first_request_failed, setup,
+			teardown),
+		cmocka_unit_test_setup_teardown(
+			producer__more_headers_than_usual_are_sent, setup, teardown),
 	};
 
 	tg_log_init("io_producer_test", TG_ERROR);

@@ -132,7 +132,8 @@ static const char *fetch(const struct child *child, const char *path)
 
 	sa.sin_port = htons((uint16_t)atoi(strrchr(child->address, ':') + 1));
 	assert_int_equal(connect(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
-	len = snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", path);
+	len = snprintf(text, sizeof(text),
+		"GET %s HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", path);
 	assert_int_equal(write(fd, text, (size_t)len), len);
 	while (got < sizeof(text) - 1 && (n = read(fd, text + got, sizeof(text) - 1 - got)) > 0)
 		got += (size_t)n;
