@@ -122,7 +122,8 @@ int tg_access_check_role(struct tg_access *a)
 	if (!tg_role_parse(tg_slice_cstr(a->role), &role) || role == TG_ROLE_SYSTEM)
 		return tg_cmd_usage(a->command, "there is no role '%s'", a->role);
 	if ((role == TG_ROLE_DEPARTMENT) != (a->department != NULL))
-		return tg_cmd_usage(a->command, "--department goes with the role department, and only with it");
+		return tg_cmd_usage(
+			a->command, "--department goes with the role department, and only with it");
 	if (!a->department)
 		return -1;
 	res = tg_access_run(a, tg_sql_dept_known, &a->department, 1);
@@ -131,11 +132,13 @@ int tg_access_check_role(struct tg_access *a)
 	known = PQntuples(res) > 0;
 	PQclear(res);
 	if (!known)
-		return tg_cmd_fail(a->command, "the loaded city has no department '%s'", a->department);
+		return tg_cmd_fail(
+			a->command, "the loaded city has no department '%s'", a->department);
 	return -1;
 }
 
-int tg_access_change(struct tg_access *a, const char *sql, const char *const *params, int n, const char *missing)
+int tg_access_change(
+	struct tg_access *a, const char *sql, const char *const *params, int n, const char *missing)
 {
 	PGresult *res = tg_access_run(a, sql, params, n);
 	bool changed;

@@ -1,5 +1,5 @@
-/* tongguan audit verify: walks every case's chain as the contract defines it, over what the database shows, and says where
- * the first break is. */
+/* tongguan audit verify: walks every case's chain as the contract defines it, over what the
+ * database shows, and says where the first break is. */
 #include <inttypes.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -12,15 +12,19 @@
 #define HASH_BYTES crypto_hash_sha256_BYTES
 
 static const char usage[] = "usage: tongguan audit verify [--config FILE]\n\n"
-			    "Recomputes the hash chain of every case. Exit 0: all of it holds; 1: it does not, with the case and\n"
+			    "Recomputes the hash chain of every case. Exit 0: all of it holds; 1: "
+			    "it does not, with the case and\n"
 			    "the entry where it breaks first.\n";
 
 /* One snapshot for all of it: a case that moves while we walk must not look broken. */
 static const char sql_begin[] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 static const char sql_walk[] =
-	"SELECT c.case_id::text, c.case_no, c.log_seq::text, encode(c.log_hash, 'hex'), l.seq::text, l.task_id::text,"
-	" (extract(epoch FROM l.at) * 1000000)::bigint::text, l.actor, l.actor_role, l.action, l.from_state, l.to_state,"
-	" l.note, encode(l.note_hash, 'hex'), l.detail::text, encode(l.prev_hash, 'hex'), encode(l.hash, 'hex'),"
+	"SELECT c.case_id::text, c.case_no, c.log_seq::text, encode(c.log_hash, 'hex'), "
+	"l.seq::text, l.task_id::text,"
+	" (extract(epoch FROM l.at) * 1000000)::bigint::text, l.actor, l.actor_role, l.action, "
+	"l.from_state, l.to_state,"
+	" l.note, encode(l.note_hash, 'hex'), l.detail::text, encode(l.prev_hash, 'hex'), "
+	"encode(l.hash, 'hex'),"
 	" l.case_id::text"
 	" FROM tongguan.case_log l FULL JOIN tongguan.case_file c ON c.case_id = l.case_id"
 	" ORDER BY coalesce(c.case_id, l.case_id), l.seq";
@@ -58,7 +62,8 @@ struct walk {
 static bool broken(struct walk *w, int64_t seq, const char *what)
 {
 	if (!w->broken)
-		printf("broken: case %s (%s) entry %" PRId64 ": %s\n", w->case_no[0] ? w->case_no : "?", w->case_id, seq, what);
+		printf("broken: case %s (%s) entry %" PRId64 ": %s\n",
+			w->case_no[0] ? w->case_no : "?", w->case_id, seq, what);
 	w->broken = true;
 	return false;
 }
@@ -82,7 +87,8 @@ static void add_frame(crypto_hash_sha256_state *st, const void *bytes, size_t le
 
 static void add_text(crypto_hash_sha256_state *st, const PGresult *res, int col)
 {
-	add_frame(st, PQgetvalue(res, 0, col), (size_t)PQgetlength(res, 0, col), PQgetisnull(res, 0, col));
+	add_frame(st, PQgetvalue(res, 0, col), (size_t)PQgetlength(res, 0, col),
+		PQgetisnull(res, 0, col));
 }
 
 static bool add_hex(crypto_hash_sha256_state *st, const PGresult *res, int col)
@@ -103,14 +109,16 @@ static bool note_matches(const PGresult *res)
 
 	if (PQgetisnull(res, 0, COL_NOTE))
 		return true; /* erased, or there never was one */
-	crypto_hash_sha256(hash, (const uint8_t *)PQgetvalue(res, 0, COL_NOTE), (unsigned long long)PQgetlength(res, 0, COL_NOTE));
+	crypto_hash_sha256(hash, (const uint8_t *)PQgetvalue(res, 0, COL_NOTE),
+		(unsigned long long)PQgetlength(res, 0, COL_NOTE));
 	tg_hex(hash, HASH_BYTES, hex);
 	return !strcmp(hex, PQgetvalue(res, 0, COL_NOTE_HASH));
 }
 
 static bool entry_hash(const PGresult *res, char hex[2 * HASH_BYTES + 1])
 {
-	static const int texts[] = {COL_SEQ, COL_LOG_CASE, COL_TASK, COL_AT, COL_ACTOR, COL_ROLE, COL_ACTION, COL_FROM, COL_TO};
+	static const int texts[] = {COL_SEQ, COL_LOG_CASE, COL_TASK, COL_AT, COL_ACTOR, COL_ROLE,
+		COL_ACTION, COL_FROM, COL_TO};
 	crypto_hash_sha256_state st;
 	uint8_t hash[HASH_BYTES];
 
@@ -152,7 +160,8 @@ static void begin_case(struct walk *w, const PGresult *res)
 {
 	bool orphan = PQgetisnull(res, 0, COL_CASE);
 
-	snprintf(w->case_id, sizeof(w->case_id), "%s", value(res, orphan ? COL_LOG_CASE : COL_CASE));
+	snprintf(
+		w->case_id, sizeof(w->case_id), "%s", value(res, orphan ? COL_LOG_CASE : COL_CASE));
 	snprintf(w->case_no, sizeof(w->case_no), "%s", value(res, COL_NO));
 	snprintf(w->case_head, sizeof(w->case_head), "%s", value(res, COL_HEAD_HASH));
 	w->head_seq = strtoll(value(res, COL_HEAD_SEQ), NULL, 10);
@@ -199,7 +208,10 @@ static int walk_all(PGconn *conn, struct walk *w)
 {
 	bool going = true;
 	PGresult *res = PQexec(conn, sql_begin);
-	int rc = PQresultStatus(res) == PGRES_COMMAND_OK && PQsendQuery(conn, sql_walk) && PQsetSingleRowMode(conn) ? 0 : -TG_EPG;
+	int rc = PQresultStatus(res) == PGRES_COMMAND_OK && PQsendQuery(conn, sql_walk) &&
+				 PQsetSingleRowMode(conn)
+			 ? 0
+			 : -TG_EPG;
 
 	PQclear(res);
 	while (!rc && (res = PQgetResult(conn))) {
@@ -226,7 +238,8 @@ static int verify(const struct tg_conf *conf)
 	if (rc)
 		tg_cmd_fail("audit", "%s", conn ? PQerrorMessage(conn) : tg_buf_cstr(&why));
 	else if (!w.broken)
-		printf("all chains hold: %" PRId64 " cases, %" PRId64 " entries\n", w.cases, w.entries);
+		printf("all chains hold: %" PRId64 " cases, %" PRId64 " entries\n", w.cases,
+			w.entries);
 	PQfinish(conn);
 	tg_buf_release(&why);
 	return rc || w.broken ? TG_EXIT_FAILED : TG_EXIT_DONE;

@@ -5,7 +5,8 @@
 #include "dispatch/dispatch.h"
 
 static const char usage[] = "usage: tongguan dispatch [--config FILE]\n\n"
-			    "Opens cases for incidents, runs their clocks, publishes what happens to them and serves the API\n"
+			    "Opens cases for incidents, runs their clocks, publishes what happens "
+			    "to them and serves the API\n"
 			    "and the console, until SIGTERM. Any number may run at once.\n";
 
 int cmd_dispatch(int argc, char **argv)

@@ -10,8 +10,10 @@
 #include "queries.h"
 
 static const char usage[] =
-	"usage: tongguan user add NAME --role ROLE [--department CODE]   password on standard input\n"
-	"       tongguan user passwd NAME                               password on standard input; ends sessions\n"
+	"usage: tongguan user add NAME --role ROLE [--department CODE]   password on standard "
+	"input\n"
+	"       tongguan user passwd NAME                               password on standard "
+	"input; ends sessions\n"
 	"       tongguan user disable NAME | enable NAME\n"
 	"       tongguan user list\n\n"
 	"Roles: operator, shift_lead, department, inspector, supervisor, leader, auditor, admin.\n"
@@ -48,8 +50,8 @@ static int hash_from_input(char hash[TG_PASSWORD_HASH_MAX])
 	int n = read_password(password, sizeof(password)), rc = -1;
 
 	if (n < TG_PASSWORD_MIN || n > TG_PASSWORD_MAX)
-		rc = tg_cmd_fail("user", "a password of %d to %d bytes is wanted on standard input", TG_PASSWORD_MIN,
-			TG_PASSWORD_MAX);
+		rc = tg_cmd_fail("user", "a password of %d to %d bytes is wanted on standard input",
+			TG_PASSWORD_MIN, TG_PASSWORD_MAX);
 	else if (tg_secret_init() || tg_password_hash((struct tg_slice){password, (size_t)n}, hash))
 		rc = tg_cmd_fail("user", "out of memory");
 	sodium_memzero(password, sizeof(password));

@@ -11,7 +11,6 @@
 
 static void restore_page(struct tg_part *p);
 static void find_start(struct tg_part *p);
-static void load_watch(struct tg_part *p);
 
 static void claimed(struct tg_part *p)
 {
@@ -30,12 +29,12 @@ static void on_watch(void *ctx, int rc, const PGresult *res)
 	for (int i = 0; !rc && i < PQntuples(res); i++)
 		rc = tg_part_watch_row(p, res, i);
 	if (rc)
-		tg_part_retry(p, load_watch);
+		tg_part_retry(p, tg_part_load_watch);
 	else
 		claimed(p);
 }
 
-static void load_watch(struct tg_part *p)
+void tg_part_load_watch(struct tg_part *p)
 {
 	int64_t from_us = tg_watermark_us(tg_engine_watermark(p->engine));
 	char partition[16], from[24];
@@ -89,7 +88,7 @@ static void on_page(void *ctx, int rc, size_t n)
 	else if (tg_engine_restored(p->engine))
 		tg_role_fail(p->role, "out of memory");
 	else
-		load_watch(p);
+		tg_part_load_watch(p);
 }
 
 static void restore_page(struct tg_part *p)
@@ -120,7 +119,7 @@ static void on_start(void *ctx, int rc, int64_t low, int64_t high)
 		TG_F("partition", TG_I(p->partition)),
 		TG_F("hours", TG_I(p->role->conf->correlate_rebuild_h)),
 		TG_F("offset", TG_I(high)));
-	load_watch(p);
+	tg_part_recall(p);
 }
 
 static void find_start(struct tg_part *p)

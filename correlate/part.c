@@ -50,6 +50,7 @@ static void part_free(struct tg_part *p)
 	free(p->piece_us);
 	tg_findings_release(&p->found);
 	tg_buf_release(&p->clears);
+	tg_buf_release(&p->recall_types);
 	tg_buf_release(&p->batch);
 	tg_buf_release(&p->marks);
 	tg_buf_release(&p->segment);

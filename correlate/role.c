@@ -306,7 +306,8 @@ static int open_consumer(struct tg_role *role)
 		on_assign, on_revoke, on_record, on_end, on_out_of_range, on_consumer_closed};
 	static const char *const topics[] = {TG_TOPIC_LOCATED};
 	const struct tg_consumer_conf conf = {role->conf->kafka_brokers,
-		role->conf->correlate_group, "tongguan-correlate", topics, 1, 0};
+		role->conf->correlate_group, "tongguan-correlate", topics, 1, 0,
+		role->conf->correlate_listen};
 
 	return tg_consumer_open(role->loop, &conf, &ops, role, &role->consumer);
 }

@@ -71,6 +71,10 @@ struct tg_part {
 	bool asked_sources; /* for the record at the head of the queue */
 	size_t restored;    /* segments read so far */
 
+	int64_t recall_from_us, recall_until_us, recall_at_us;
+	char recall_uid[40];
+	struct tg_buf recall_types;
+
 	struct tg_record **queue; /* a ring */
 	size_t queue_head, queue_len, queue_cap;
 
@@ -121,6 +125,10 @@ void tg_part_run(struct tg_part *p);   /* starts a batch if there is one and non
 
 /* claim.c */
 void tg_part_claim(struct tg_part *p);
+void tg_part_load_watch(struct tg_part *p); /* the last step of a claim */
+
+/* recall.c: stored events for windows that are longer than what is read again; then tg_part_load_watch(). */
+void tg_part_recall(struct tg_part *p);
 
 /* chain.c: rows, messages, the one Redis call; then the part is idle */
 void tg_part_chain(struct tg_part *p);

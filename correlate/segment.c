@@ -95,14 +95,20 @@ void tg_segment_reset(struct tg_segment *s)
 	s->rc = 0;
 }
 
+/* cell lies in the text of a struct name. */
+static struct name *name_of(const char *cell)
+{
+	return (struct name *)(void *)((char *)(uintptr_t)cell - offsetof(struct name, text));
+}
+
 static uint16_t cell_number(struct tg_segment *s, const char *cell)
 {
-	struct name *n =
-		(struct name *)(void *)((char *)(uintptr_t)cell - offsetof(struct name, text));
+	struct name *n;
 	size_t len;
 
 	if (!cell)
 		return CELL_NONE;
+	n = name_of(cell);
 	if (n->stamp == s->stamp)
 		return n->local;
 	len = strlen(cell);

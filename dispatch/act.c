@@ -30,7 +30,8 @@ struct act {
 static void finish(struct act *act, const struct tg_act_result *res)
 {
 	tg_metric_add_at(&tg_dispatch_metrics[TG_M_TRANSITIONS], (int)res->status, 1);
-	tg_metric_observe(&tg_dispatch_metrics[TG_M_TRANSITION_S], (double)(tg_mono_us() - act->began_us) / 1e6);
+	tg_metric_observe(&tg_dispatch_metrics[TG_M_TRANSITION_S],
+		(double)(tg_mono_us() - act->began_us) / 1e6);
 	act->cb(act->ctx, res);
 	json_decref(act->body);
 	free(act);
@@ -57,7 +58,8 @@ static void finish_later(struct act *act, enum tg_act_status status, const char 
 	uv_timer_start(&act->timer, on_later, 0, 0);
 }
 
-static const char away[] = "the database is away; nothing is known to have happened, read before you try again";
+static const char away[] =
+	"the database is away; nothing is known to have happened, read before you try again";
 static const char nothing[] = "there is no such case or task";
 
 /* --- answers --- */
@@ -75,7 +77,8 @@ static int render(const struct act *act, struct tg_slice doc, int64_t now_us, st
 	if (!rc)
 		rc = tg_buf_add_cstr(&wrapped, "}");
 	if (!rc)
-		rc = tg_view_task(act->d, &act->actor, (struct tg_slice){wrapped.data, wrapped.len}, now_us, out);
+		rc = tg_view_task(act->d, &act->actor, (struct tg_slice){wrapped.data, wrapped.len},
+			now_us, out);
 	tg_buf_release(&wrapped);
 	return rc;
 }
@@ -88,7 +91,8 @@ static void answer_doc(struct act *act, struct tg_slice doc, int64_t now_us, boo
 
 	res.json = (struct tg_slice){out.data, out.len};
 	if (rc)
-		res = (struct tg_act_result){.status = TG_ACT_UNAVAILABLE, .detail = tg_err_text(rc)};
+		res = (struct tg_act_result){
+			.status = TG_ACT_UNAVAILABLE, .detail = tg_err_text(rc)};
 	finish(act, &res);
 	tg_buf_release(&out);
 }
@@ -106,21 +110,24 @@ static void on_done(void *ctx, int rc, struct tg_slice doc, int64_t now_us)
 /* The same answer as then: a document to be dressed again, or a refusal. */
 static void answer_kept(struct act *act, const json_t *kept)
 {
-	const json_t *doc = json_object_get(kept, "doc"), *refusal = json_object_get(kept, "refusal");
+	const json_t *doc = json_object_get(kept, "doc"),
+		     *refusal = json_object_get(kept, "refusal");
 	const char *text = json_string_value(json_object_get(refusal, "json"));
 	char *dumped;
 
 	if (!doc) {
-		finish(act, &(struct tg_act_result){
-				    .status = (enum tg_act_status)json_integer_value(json_object_get(refusal, "status")),
-				    .json = tg_slice_cstr(text),
-				    .version = json_integer_value(json_object_get(refusal, "version")),
-				    .detail = json_string_value(json_object_get(refusal, "detail")),
-				    .replayed = true});
+		finish(act,
+			&(struct tg_act_result){.status = (enum tg_act_status)json_integer_value(
+							json_object_get(refusal, "status")),
+				.json = tg_slice_cstr(text),
+				.version = json_integer_value(json_object_get(refusal, "version")),
+				.detail = json_string_value(json_object_get(refusal, "detail")),
+				.replayed = true});
 		return;
 	}
 	dumped = json_dumps(doc, JSON_COMPACT);
-	answer_doc(act, tg_slice_cstr(dumped), json_integer_value(json_object_get(kept, "now_us")), true);
+	answer_doc(act, tg_slice_cstr(dumped), json_integer_value(json_object_get(kept, "now_us")),
+		true);
 	free(dumped);
 }
 
@@ -129,7 +136,8 @@ static void add_action(void *ctx, const char *action)
 	json_array_append_new(ctx, json_string(action));
 }
 
-static void refuse(struct act *act, struct tg_store_tx *tx, const struct tg_locked *locked, const struct tg_refusal *refusal)
+static void refuse(struct act *act, struct tg_store_tx *tx, const struct tg_locked *locked,
+	const struct tg_refusal *refusal)
 {
 	const struct tg_case *kase = locked->kase;
 	struct tg_act_result res = {.status = refusal->status, .detail = refusal->detail};
@@ -138,7 +146,8 @@ static void refuse(struct act *act, struct tg_store_tx *tx, const struct tg_lock
 
 	if (refusal->status == TG_ACT_NOT_ALLOWED) {
 		list = json_array();
-		tg_life_allowed(kase, act->d->city, &act->actor, locked->now_us, locked->task, add_action, list);
+		tg_life_allowed(kase, act->d->city, &act->actor, locked->now_us, locked->task,
+			add_action, list);
 	}
 	if (refusal->status == TG_ACT_STALE)
 		res.version = locked->task >= 0 ? kase->tasks[locked->task].version : kase->version;
@@ -146,8 +155,9 @@ static void refuse(struct act *act, struct tg_store_tx *tx, const struct tg_lock
 	res.json = tg_slice_cstr(text);
 	tg_store_refuse(tx, refusal->status == TG_ACT_NOT_FOUND
 				    ? NULL
-				    : json_pack("{s:{s:i, s:s?, s:I, s:s?}}", "refusal", "status", (int)res.status,
-					      "json", text, "version", (json_int_t)res.version, "detail", res.detail));
+				    : json_pack("{s:{s:i, s:s?, s:I, s:s?}}", "refusal", "status",
+					      (int)res.status, "json", text, "version",
+					      (json_int_t)res.version, "detail", res.detail));
 	json_decref(list);
 	finish(act, &res);
 	free(text);
@@ -157,9 +167,16 @@ static void refuse(struct act *act, struct tg_store_tx *tx, const struct tg_lock
 
 static void decide(struct act *act, const struct tg_locked *locked, struct tg_store_tx *tx)
 {
-	struct tg_life_in in = {.city = act->d->city, .actor = &act->actor, .now_us = locked->now_us,
-		.action = tg_slice_cstr(act->action), .task = locked->task, .has_version = act->has_version,
-		.check_version = !act->create, .version = act->version, .body = act->body, .place = locked->place};
+	struct tg_life_in in = {.city = act->d->city,
+		.actor = &act->actor,
+		.now_us = locked->now_us,
+		.action = tg_slice_cstr(act->action),
+		.task = locked->task,
+		.has_version = act->has_version,
+		.check_version = !act->create,
+		.version = act->version,
+		.body = act->body,
+		.place = locked->place};
 	struct tg_case *kase = locked->kase;
 	struct tg_refusal refusal;
 
@@ -225,11 +242,12 @@ static bool find_location(const json_t *body, double out[2])
 {
 	const json_t *loc = json_object_get(body, "location");
 
-	return tg_json_dbl(loc, "lon", &out[0], NULL) && tg_json_dbl(loc, "lat", &out[1], NULL) && fabs(out[0]) <= 180 &&
-	       fabs(out[1]) <= 90;
+	return tg_json_dbl(loc, "lon", &out[0], NULL) && tg_json_dbl(loc, "lat", &out[1], NULL) &&
+	       fabs(out[0]) <= 180 && fabs(out[1]) <= 90;
 }
 
-static struct act *begin(struct tg_dispatch *d, const struct tg_actor *actor, const json_t *body, tg_act_cb cb, void *ctx)
+static struct act *begin(struct tg_dispatch *d, const struct tg_actor *actor, const json_t *body,
+	tg_act_cb cb, void *ctx)
 {
 	struct act *act = calloc(1, sizeof(*act));
 
@@ -244,7 +262,8 @@ static struct act *begin(struct tg_dispatch *d, const struct tg_actor *actor, co
 	return act;
 }
 
-static void ask(struct act *act, const char *id, struct tg_slice scope, struct tg_slice key, const uint8_t *sha256)
+static void ask(struct act *act, const char *id, struct tg_slice scope, struct tg_slice key,
+	const uint8_t *sha256)
 {
 	const struct tg_store_key k = {scope, key, sha256};
 	double lon_lat[2];
@@ -252,7 +271,8 @@ static void ask(struct act *act, const char *id, struct tg_slice scope, struct t
 
 	if (!act->d->city)
 		finish_later(act, TG_ACT_UNAVAILABLE, "no city is loaded yet");
-	else if (tg_store_lock(act->d, id, act->on_task, &k, placed ? lon_lat : NULL, on_locked, act))
+	else if (tg_store_lock(
+			 act->d, id, act->on_task, &k, placed ? lon_lat : NULL, on_locked, act))
 		finish_later(act, TG_ACT_UNAVAILABLE, away);
 }
 
@@ -268,15 +288,17 @@ void tg_act(struct tg_dispatch *d, const struct tg_act_request *req, tg_act_cb c
 		return;
 	}
 	for (size_t i = 0; i < req->id.len; i++)
-		act->id[i] = (char)(req->id.data[i] | (req->id.data[i] >= 'A' && req->id.data[i] <= 'F' ? 0x20 : 0));
+		act->id[i] = (char)(req->id.data[i] |
+				    (req->id.data[i] >= 'A' && req->id.data[i] <= 'F' ? 0x20 : 0));
 	/* A longer name is no action; cut short it stays none. */
 	memcpy(act->action, req->action.data ? req->action.data : "",
 		req->action.len < ACTION_BYTES_MAX ? req->action.len : ACTION_BYTES_MAX - 1);
 	ask(act, act->id, req->key_scope, req->key, req->body_sha256);
 }
 
-void tg_act_create(struct tg_dispatch *d, const struct tg_actor *actor, const json_t *fields, struct tg_slice key_scope,
-	struct tg_slice key, const uint8_t body_sha256[32], tg_act_cb cb, void *ctx)
+void tg_act_create(struct tg_dispatch *d, const struct tg_actor *actor, const json_t *fields,
+	struct tg_slice key_scope, struct tg_slice key, const uint8_t body_sha256[32], tg_act_cb cb,
+	void *ctx)
 {
 	struct act *act = begin(d, actor, fields, cb, ctx);
 

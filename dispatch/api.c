@@ -8,37 +8,42 @@
 #include "dispatch/dispatch.h"
 #include "dispatch/ratelimit.h"
 
-#define API	 "/api/v1"
+#define API      "/api/v1"
 #define KEYS_MAX 10000
 /* A client may come back after a pause with this many seconds' worth at once. */
 #define BURST_S 5
+/* A hall behind one address signs in together at the change of shift; a guesser does not get far.
+ */
+#define LOGINS_PER_S 2.0
+#define LOGINS_BURST 60.0
 
-/* X(method, path, handler, flags, roles): the whole of the API. roles 0: any role may ask; the resource says the rest. */
-#define API_ROUTES(X)                                                                              \
-	X(TG_POST, API "/sessions", session_create, TG_API_OPEN, 0)                                \
-	X(TG_GET, API "/sessions/current", session_show, 0, 0)                                     \
-	X(TG_DELETE, API "/sessions/current", session_end, 0, 0)                                   \
-	X(TG_GET, API "/cases", case_list, 0, 0)                                                   \
-	X(TG_POST, API "/cases", case_create, 0, 0)                                                \
-	X(TG_GET, API "/cases/{id}", case_show, 0, 0)                                              \
-	X(TG_GET, API "/cases/{id}/log", case_log, 0, 0)                                           \
-	X(TG_GET, API "/cases/{id}/evidence", case_evidence, 0, 0)                                 \
-	X(TG_GET, API "/cases/{id}/deadline", case_deadline, 0, 0)                                 \
-	X(TG_GET, API "/cases/{id}/contact", case_contact, 0, 0)                                   \
-	X(TG_POST, API "/cases/{id}/actions", case_act, 0, 0)                                      \
-	X(TG_GET, API "/tasks", task_list, 0, 0)                                                   \
-	X(TG_GET, API "/tasks/{id}", task_show, 0, 0)                                              \
-	X(TG_POST, API "/tasks/{id}/actions", task_act, 0, 0)                                      \
-	X(TG_GET, API "/incidents", incident_list, 0, 0)                                           \
-	X(TG_GET, API "/incidents/{id}", incident_show, 0, 0)                                      \
-	X(TG_GET, API "/events", event_list, 0, ~TG_ROLES(TG_ROLE_DEPARTMENT))                     \
-	X(TG_GET, API "/catalog", catalog, 0, 0)                                                   \
-	X(TG_GET, API "/catalog/{type_code}", catalog_show, 0, 0)                                  \
-	X(TG_GET, API "/departments", departments, 0, 0)                                           \
-	X(TG_GET, API "/city", city, 0, 0)                                                         \
-	X(TG_POST, API "/deadline/explain", deadline_explain, 0, 0)                                \
-	X(TG_POST, API "/reports", report_create, 0, TG_ROLES_INTAKE)                              \
-	X(TG_GET, API "/stream", stream, 0, 0)                                                     \
+/* X(method, path, handler, flags, roles): the whole of the API. roles 0: any role may ask; the
+ * resource says the rest. */
+#define API_ROUTES(X)                                                          \
+	X(TG_POST, API "/sessions", session_create, TG_API_OPEN, 0)            \
+	X(TG_GET, API "/sessions/current", session_show, 0, 0)                 \
+	X(TG_DELETE, API "/sessions/current", session_end, 0, 0)               \
+	X(TG_GET, API "/cases", case_list, 0, 0)                               \
+	X(TG_POST, API "/cases", case_create, 0, 0)                            \
+	X(TG_GET, API "/cases/{id}", case_show, 0, 0)                          \
+	X(TG_GET, API "/cases/{id}/log", case_log, 0, 0)                       \
+	X(TG_GET, API "/cases/{id}/evidence", case_evidence, 0, 0)             \
+	X(TG_GET, API "/cases/{id}/deadline", case_deadline, 0, 0)             \
+	X(TG_GET, API "/cases/{id}/contact", case_contact, 0, 0)               \
+	X(TG_POST, API "/cases/{id}/actions", case_act, 0, 0)                  \
+	X(TG_GET, API "/tasks", task_list, 0, 0)                               \
+	X(TG_GET, API "/tasks/{id}", task_show, 0, 0)                          \
+	X(TG_POST, API "/tasks/{id}/actions", task_act, 0, 0)                  \
+	X(TG_GET, API "/incidents", incident_list, 0, 0)                       \
+	X(TG_GET, API "/incidents/{id}", incident_show, 0, 0)                  \
+	X(TG_GET, API "/events", event_list, 0, ~TG_ROLES(TG_ROLE_DEPARTMENT)) \
+	X(TG_GET, API "/catalog", catalog, 0, 0)                               \
+	X(TG_GET, API "/catalog/{type_code}", catalog_show, 0, 0)              \
+	X(TG_GET, API "/departments", departments, 0, 0)                       \
+	X(TG_GET, API "/city", city, 0, 0)                                     \
+	X(TG_POST, API "/deadline/explain", deadline_explain, 0, 0)            \
+	X(TG_POST, API "/reports", report_create, 0, TG_ROLES_INTAKE)          \
+	X(TG_GET, API "/stream", stream, 0, 0)                                 \
 	X(TG_GET, "/openapi.json", openapi, TG_API_OPEN, 0)
 
 enum {
@@ -83,7 +88,9 @@ static void refuse_unknown(struct tg_rq *rq)
 		return;
 	}
 	tg_reply_header(rq->req, "www-authenticate", "Bearer realm=\"tongguan\"");
-	tg_rq_problem(rq, 401, "sign in by POST " API "/sessions, or send Authorization: Bearer with a valid token");
+	tg_rq_problem(rq, 401,
+		"sign in by POST " API
+		"/sessions, or send Authorization: Bearer with a valid token");
 }
 
 static void on_known(void *ctx, int rc, const struct tg_credential *cred)
@@ -103,12 +110,15 @@ static void on_known(void *ctx, int rc, const struct tg_credential *cred)
 	rq->cred = *cred;
 	token_key = (struct tg_slice){(const char *)rq->cred.hash, sizeof(rq->cred.hash)};
 	if (rq->cred.by_cookie && tg_req_method(rq->req) != TG_GET &&
-		!(tg_req_header(rq->req, "x-csrf-token", &csrf) && tg_csrf_equal(csrf, rq->cred.csrf)))
-		tg_rq_problem(rq, 403, "a request by cookie that changes something carries X-CSRF-Token");
+		!(tg_req_header(rq->req, "x-csrf-token", &csrf) &&
+			tg_csrf_equal(csrf, rq->cred.csrf)))
+		tg_rq_problem(
+			rq, 403, "a request by cookie that changes something carries X-CSRF-Token");
 	else if (!tg_ratelimit_take(rq->api->by_token, token_key, tg_mono_us(), &wait_us))
 		refuse_too_many(rq, wait_us);
 	else if (rq->route->roles && !tg_rq_role_in(rq, rq->route->roles))
-		tg_rq_problem(rq, 403, "the role %s may not do this", tg_role_name(rq->cred.actor.role));
+		tg_rq_problem(
+			rq, 403, "the role %s may not do this", tg_role_name(rq->cred.actor.role));
 	else
 		rq->route->handler(rq);
 }
@@ -145,10 +155,10 @@ static void admit(struct tg_api *api, struct tg_request *req, const struct tg_ap
 	}
 }
 
-#define X(method, path, handler, flags, roles)                                                     \
-	static void on_##handler(void *ctx, struct tg_request *req)                                \
-	{                                                                                          \
-		admit(ctx, req, &table[ROUTE_##handler]);                                          \
+#define X(method, path, handler, flags, roles)                      \
+	static void on_##handler(void *ctx, struct tg_request *req) \
+	{                                                           \
+		admit(ctx, req, &table[ROUTE_##handler]);           \
 	}
 API_ROUTES(X)
 #undef X
@@ -176,6 +186,9 @@ static int open_parts(struct tg_api *api)
 		rc = tg_ratelimit_new(rate, rate * BURST_S, KEYS_MAX, &api->by_token);
 	if (!rc)
 		rc = tg_ratelimit_new(rate, rate * BURST_S, KEYS_MAX, &api->by_address);
+	if (!rc)
+		rc = tg_ratelimit_new(
+			rate > 0 ? LOGINS_PER_S : 0, LOGINS_BURST, KEYS_MAX, &api->by_login);
 	if (!rc)
 		rc = tg_console_open(conf, &api->console);
 	if (!rc)
@@ -242,6 +255,7 @@ void tg_api_free(struct tg_api *api)
 	tg_live_free(api->live);
 	tg_reports_free(api->reports);
 	tg_console_free(api->console);
+	tg_ratelimit_free(api->by_login);
 	tg_ratelimit_free(api->by_address);
 	tg_ratelimit_free(api->by_token);
 	tg_auth_free(api->auth);

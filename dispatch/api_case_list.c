@@ -12,8 +12,9 @@
 #define LIMIT_MAX     200
 #define WORDS_MAX     100 /* bytes of q */
 
-static const char *const case_states[] = {"new", "verifying", "to_file", "to_dispatch", "assigned", "handling", "review",
-	"checking", "to_close", "closed", "refused", "not_filed", "void", "merged", NULL};
+static const char *const case_states[] = {"new", "verifying", "to_file", "to_dispatch", "assigned",
+	"handling", "review", "checking", "to_close", "closed", "refused", "not_filed", "void",
+	"merged", NULL};
 static const char *const domains[] = {"pingan", "jianguan", "shichang", "minsheng", NULL};
 
 /* The query string, as the statement wants it. */
@@ -26,8 +27,8 @@ struct filter {
 };
 
 /* One of the names in list, or several where many is set. False: answered. */
-static bool read_names(struct tg_rq *rq, const char *name, const char *const *list, bool many, char *out, size_t out_size,
-	const char **ret)
+static bool read_names(struct tg_rq *rq, const char *name, const char *const *list, bool many,
+	char *out, size_t out_size, const char **ret)
 {
 	struct tg_slice text;
 
@@ -46,7 +47,8 @@ static bool read_names(struct tg_rq *rq, const char *name, const char *const *li
 	return true;
 }
 
-bool tg_api_read_states(struct tg_rq *rq, const char *const *list, char *out, size_t out_size, const char **ret)
+bool tg_api_read_states(
+	struct tg_rq *rq, const char *const *list, char *out, size_t out_size, const char **ret)
 {
 	return read_names(rq, "state", list, true, out, out_size, ret);
 }
@@ -98,11 +100,14 @@ static void on_cases(struct tg_rq *rq, const PGresult *res)
 		bool placed = !tg_pg_null(res, i, 1);
 
 		tg_buf_reset(&item);
-		rc = tg_view_case(rq->d, &rq->cred.actor, tg_pg_text(res, i, 0), tg_pg_i64(res, i, 5), &item);
+		rc = tg_view_case(
+			rq->d, &rq->cred.actor, tg_pg_text(res, i, 0), tg_pg_i64(res, i, 5), &item);
 		if (!rc)
-			tg_list_item(&out, (struct tg_slice){item.data, item.len}, placed ? tg_pg_f64(res, i, 1) : NAN,
+			tg_list_item(&out, (struct tg_slice){item.data, item.len},
+				placed ? tg_pg_f64(res, i, 1) : NAN,
 				placed ? tg_pg_f64(res, i, 2) : NAN,
-				tg_pg_null(res, i, 3) ? INT64_MAX : tg_pg_i64(res, i, 3), tg_pg_text(res, i, 4));
+				tg_pg_null(res, i, 3) ? INT64_MAX : tg_pg_i64(res, i, 3),
+				tg_pg_text(res, i, 4));
 	}
 	tg_buf_release(&item);
 	tg_list_answer(&out, rc);
@@ -110,19 +115,22 @@ static void on_cases(struct tg_rq *rq, const PGresult *res)
 
 void tg_api_case_list(struct tg_rq *rq)
 {
-	static const char *const known[] = {"state", "domain", "department", "street", "grid_cell", "bbox", "overdue", "q",
-		"sort", "cursor", "limit", NULL};
+	static const char *const known[] = {"state", "domain", "department", "street", "grid_cell",
+		"bbox", "overdue", "q", "sort", "cursor", "limit", NULL};
 	const char *states, *domain, *department, *street, *cell, *overdue, *words, *pattern = NULL;
 	struct filter *f = tg_rq_state(rq, sizeof(*f));
 
 	if (!f || !tg_rq_known_query(rq, known) ||
 		!tg_api_read_states(rq, case_states, f->states, sizeof(f->states), &states) ||
 		!tg_api_read_domain(rq, f->domain, &domain) ||
-		!tg_rq_query_text(rq, "department", f->department, sizeof(f->department), &department) ||
+		!tg_rq_query_text(
+			rq, "department", f->department, sizeof(f->department), &department) ||
 		!tg_rq_query_text(rq, "street", f->street, sizeof(f->street), &street) ||
-		!tg_rq_query_text(rq, "grid_cell", f->cell, sizeof(f->cell), &cell) || !tg_bbox_read(rq, &f->box) ||
-		!read_overdue(rq, &overdue) || !tg_rq_query_text(rq, "q", f->words, sizeof(f->words), &words) ||
-		!read_order(rq, &f->order) || !tg_page_read(rq, f->order, LIMIT_DEFAULT, LIMIT_MAX, &f->page))
+		!tg_rq_query_text(rq, "grid_cell", f->cell, sizeof(f->cell), &cell) ||
+		!tg_bbox_read(rq, &f->box) || !read_overdue(rq, &overdue) ||
+		!tg_rq_query_text(rq, "q", f->words, sizeof(f->words), &words) ||
+		!read_order(rq, &f->order) ||
+		!tg_page_read(rq, f->order, LIMIT_DEFAULT, LIMIT_MAX, &f->page))
 		return;
 	if (words && !tg_has_two_characters(words)) {
 		tg_rq_bad_query(rq, "q", "at least two characters");
@@ -131,9 +139,10 @@ void tg_api_case_list(struct tg_rq *rq)
 	if (words && tg_like_pattern(tg_slice_cstr(words), f->pattern, sizeof(f->pattern)) == 0)
 		pattern = f->pattern;
 
-	const char *params[] = {states, domain, department, street, cell, f->box.side[0], f->box.side[1], f->box.side[2],
-		f->box.side[3], overdue, words, pattern, tg_rq_only(rq), f->page.key, f->page.id, f->page.limit_text};
+	const char *params[] = {states, domain, department, street, cell, f->box.side[0],
+		f->box.side[1], f->box.side[2], f->box.side[3], overdue, words, pattern,
+		tg_rq_only(rq), f->page.key, f->page.id, f->page.limit_text};
 
-	tg_rq_query(rq, f->order == TG_ORDER_DUE ? tg_sql_case_list_due : tg_sql_case_list_newest, params,
-		sizeof(params) / sizeof(params[0]), on_cases);
+	tg_rq_query(rq, f->order == TG_ORDER_DUE ? tg_sql_case_list_due : tg_sql_case_list_newest,
+		params, sizeof(params) / sizeof(params[0]), on_cases);
 }

@@ -10,15 +10,15 @@
 #include "dispatch/view.h"
 #include "queries.h"
 
-#define LOG_LIMIT	   500
-#define LOG_LIMIT_MAX	   1000
-#define EVIDENCE_LIMIT	   100
+#define LOG_LIMIT          500
+#define LOG_LIMIT_MAX      1000
+#define EVIDENCE_LIMIT     100
 #define EVIDENCE_LIMIT_MAX 500
-#define POOL_WAIT_MS	   3000
+#define POOL_WAIT_MS       3000
 
-#define ROLES_CONTACT                                                                                                  \
-	(TG_ROLES(TG_ROLE_OPERATOR) | TG_ROLES(TG_ROLE_SHIFT_LEAD) | TG_ROLES(TG_ROLE_SUPERVISOR) |                    \
-		TG_ROLES(TG_ROLE_LEADER))
+#define ROLES_CONTACT                                                \
+	(TG_ROLES(TG_ROLE_OPERATOR) | TG_ROLES(TG_ROLE_SHIFT_LEAD) | \
+		TG_ROLES(TG_ROLE_SUPERVISOR) | TG_ROLES(TG_ROLE_LEADER))
 
 static const char *const no_query[] = {NULL};
 
@@ -35,7 +35,9 @@ bool tg_api_id(struct tg_rq *rq, char out[40])
 	return true;
 }
 
-/* ---- one case --------------------------------------------------------------------------------------------------- */
+/* ---- one case
+ * ---------------------------------------------------------------------------------------------------
+ */
 
 static void on_case(struct tg_rq *rq, const PGresult *res)
 {
@@ -43,7 +45,8 @@ static void on_case(struct tg_rq *rq, const PGresult *res)
 		tg_rq_not_found(rq);
 	else if (tg_rq_known_query(rq, no_query))
 		tg_rq_out(rq, 200, "application/json",
-			tg_view_case(rq->d, &rq->cred.actor, tg_pg_text(res, 0, 0), tg_pg_i64(res, 0, 1), &rq->out));
+			tg_view_case(rq->d, &rq->cred.actor, tg_pg_text(res, 0, 0),
+				tg_pg_i64(res, 0, 1), &rq->out));
 }
 
 void tg_api_case_show(struct tg_rq *rq)
@@ -55,7 +58,9 @@ void tg_api_case_show(struct tg_rq *rq)
 		tg_rq_query(rq, tg_sql_case_show, params, 2, on_case);
 }
 
-/* ---- its trace -------------------------------------------------------------------------------------------------- */
+/* ---- its trace
+ * --------------------------------------------------------------------------------------------------
+ */
 
 static void on_log(struct tg_rq *rq, const PGresult *res)
 {
@@ -69,7 +74,8 @@ static void on_log(struct tg_rq *rq, const PGresult *res)
 	tg_list_begin(&out, rq, page, TG_ORDER_LOG, false);
 	for (int i = 0; i < PQntuples(res); i++)
 		if (!tg_pg_null(res, i, 0))
-			tg_list_item(&out, tg_pg_text(res, i, 1), NAN, NAN, tg_pg_i64(res, i, 0), (struct tg_slice){0});
+			tg_list_item(&out, tg_pg_text(res, i, 1), NAN, NAN, tg_pg_i64(res, i, 0),
+				(struct tg_slice){0});
 	tg_list_answer(&out, 0);
 }
 
@@ -88,7 +94,8 @@ void tg_api_case_log(struct tg_rq *rq)
 	tg_rq_query(rq, tg_sql_case_log_page, params, 4, on_log);
 }
 
-/* ---- what it rests on ------------------------------------------------------------------------------------------- */
+/* ---- what it rests on
+ * ------------------------------------------------------------------------------------------- */
 
 static void on_evidence(struct tg_rq *rq, const PGresult *res)
 {
@@ -104,8 +111,10 @@ static void on_evidence(struct tg_rq *rq, const PGresult *res)
 		bool placed = !tg_pg_null(res, i, 3);
 
 		if (!tg_pg_null(res, i, 0))
-			tg_list_item(&out, tg_pg_text(res, i, 2), placed ? tg_pg_f64(res, i, 3) : NAN,
-				placed ? tg_pg_f64(res, i, 4) : NAN, tg_pg_i64(res, i, 0), tg_pg_text(res, i, 1));
+			tg_list_item(&out, tg_pg_text(res, i, 2),
+				placed ? tg_pg_f64(res, i, 3) : NAN,
+				placed ? tg_pg_f64(res, i, 4) : NAN, tg_pg_i64(res, i, 0),
+				tg_pg_text(res, i, 1));
 	}
 	tg_list_answer(&out, 0);
 }
@@ -125,9 +134,11 @@ void tg_api_case_evidence(struct tg_rq *rq)
 	tg_rq_query(rq, tg_sql_case_evidence_page, params, 5, on_evidence);
 }
 
-/* ---- the reporter's contact ------------------------------------------------------------------------------------- */
+/* ---- the reporter's contact
+ * ------------------------------------------------------------------------------------- */
 
-/* It writes the log, so it runs on a connection of its own: the reading one must not wait for a case's lock. */
+/* It writes the log, so it runs on a connection of its own: the reading one must not wait for a
+ * case's lock. */
 struct look {
 	struct tg_pg_pool *pool;
 	struct tg_pg *pg;
@@ -174,7 +185,8 @@ static void on_contact_visible(struct tg_rq *rq, const PGresult *res)
 	else if (!tg_rq_role_in(rq, ROLES_CONTACT))
 		tg_rq_problem(rq, 403, "the role %s does not see a reporter's contact",
 			tg_role_name(rq->cred.actor.role));
-	else if (tg_rq_known_query(rq, no_query) && tg_pg_pool_take(look->pool, POOL_WAIT_MS, on_taken, rq))
+	else if (tg_rq_known_query(rq, no_query) &&
+		 tg_pg_pool_take(look->pool, POOL_WAIT_MS, on_taken, rq))
 		tg_rq_retry(rq, 503, TG_US_PER_S, "too many are waiting for the database");
 }
 
@@ -191,7 +203,9 @@ void tg_api_case_contact(struct tg_rq *rq)
 	tg_rq_query(rq, tg_sql_case_visible, params, 2, on_contact_visible);
 }
 
-/* ---- transitions ------------------------------------------------------------------------------------------------ */
+/* ---- transitions
+ * ------------------------------------------------------------------------------------------------
+ */
 
 /* A body that is no action: 404 comes before 400, so the object is looked for first. */
 struct unread {
@@ -212,7 +226,8 @@ static void on_unread(struct tg_rq *rq, const PGresult *res)
 		tg_rq_problem(rq, unread->status, "%s", unread->why);
 }
 
-static void refuse_unread(struct tg_rq *rq, bool on_task, const char *id, int status, const char *field, const char *why)
+static void refuse_unread(struct tg_rq *rq, bool on_task, const char *id, int status,
+	const char *field, const char *why)
 {
 	const char *params[] = {id, tg_rq_only(rq)};
 	struct unread *unread = tg_rq_state(rq, sizeof(*unread));
@@ -284,11 +299,14 @@ void tg_api_case_create(struct tg_rq *rq)
 
 	/* Who may never bring a case in hears so before the form is looked at. */
 	if (!tg_rq_role_in(rq, TG_ROLES_INTAKE)) {
-		tg_rq_problem(rq, 403, "the role %s does not open cases", tg_role_name(rq->cred.actor.role));
+		tg_rq_problem(rq, 403, "the role %s does not open cases",
+			tg_role_name(rq->cred.actor.role));
 		return;
 	}
-	if (!tg_rq_known_query(rq, no_query) || !tg_rq_body(rq) || !tg_rq_idempotency(rq, scope, &key))
+	if (!tg_rq_known_query(rq, no_query) || !tg_rq_body(rq) ||
+		!tg_rq_idempotency(rq, scope, &key))
 		return;
 	tg_rq_body_digest(rq, digest);
-	tg_act_create(rq->d, &rq->cred.actor, rq->body, tg_slice_cstr(scope), key, digest, on_created, rq);
+	tg_act_create(rq->d, &rq->cred.actor, rq->body, tg_slice_cstr(scope), key, digest,
+		on_created, rq);
 }

@@ -1,5 +1,6 @@
-/* The console's files, read once at start into memory: what manifest.json lists and nothing else. Names with a content hash
- * (all but the page itself) are immutable; the page is asked for again by its tag. */
+/* The console's files, read once at start into memory: what manifest.json lists and nothing else.
+ * Names with a content hash (all but the page itself) are immutable; the page is asked for again by
+ * its tag. */
 #include <dirent.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -15,10 +16,13 @@
 #define FILES_MAX      512
 #define FILE_BYTES_MAX ((size_t)8 << 20)
 
-/* No eval, no foreign origin, no inline anything. data: and blob: pictures are the map's icons and photos' previews. */
-#define CONSOLE_CSP                                                                                                    \
-	"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data: blob:; "    \
-	"worker-src 'self'; font-src 'self'; manifest-src 'self'; base-uri 'none'; frame-ancestors 'none'; "           \
+/* No eval, no foreign origin, no inline anything. data: and blob: pictures are the map's icons and
+ * photos' previews. */
+#define CONSOLE_CSP                                                                             \
+	"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src " \
+	"'self' data: blob:; "                                                                  \
+	"worker-src 'self'; font-src 'self'; manifest-src 'self'; base-uri 'none'; "            \
+	"frame-ancestors 'none'; "                                                              \
 	"form-action 'self'"
 
 struct page {
@@ -61,7 +65,8 @@ static void make_etag(const struct tg_buf *bytes, char out[40])
 	unsigned char sum[16];
 	char hex[33];
 
-	crypto_generichash(sum, sizeof(sum), (const unsigned char *)bytes->data, bytes->len, NULL, 0);
+	crypto_generichash(
+		sum, sizeof(sum), (const unsigned char *)bytes->data, bytes->len, NULL, 0);
 	tg_hex(sum, sizeof(sum), hex);
 	snprintf(out, 40, "\"%s\"", hex);
 }
@@ -77,7 +82,8 @@ static bool is_hashed(const char *file)
 	while (dash > file && dash[-1] != '-' && dash[-1] != '/')
 		dash--;
 	n = (size_t)(dot - dash);
-	return dash > file && dash[-1] == '-' && n >= 8 && strspn(dash, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdef") >= n;
+	return dash > file && dash[-1] == '-' && n >= 8 &&
+	       strspn(dash, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdef") >= n;
 }
 
 static int read_into(const char *dir, const char *file, const char *suffix, struct tg_buf *ret)
@@ -144,7 +150,8 @@ static int load(struct tg_console *console, const char *dir)
 	return rc;
 }
 
-/* Next to the binary, as the build leaves it: build/console or, for a binary one level deeper, build/../console. */
+/* Next to the binary, as the build leaves it: build/console or, for a binary one level deeper,
+ * build/../console. */
 static bool beside_binary(char *out, size_t out_size)
 {
 	char self[3800];
@@ -183,7 +190,8 @@ int tg_console_open(const struct tg_conf *conf, struct tg_console **ret)
 	if (!rc && dir) {
 		rc = load(console, dir);
 		if (rc)
-			tg_log(TG_ERROR, "console not loaded", TG_F("dir", TG_S(dir)), TG_F("error", TG_S(tg_err_name(rc))));
+			tg_log(TG_ERROR, "console not loaded", TG_F("dir", TG_S(dir)),
+				TG_F("error", TG_S(tg_err_name(rc))));
 	} else if (!rc) {
 		tg_log(TG_WARN, "no console was built; the API is served without it");
 	}
@@ -203,7 +211,8 @@ static void page_headers(struct tg_request *req, const struct page *page, const 
 	tg_reply_header(req, "cross-origin-opener-policy", "same-origin");
 	tg_reply_header(req, "cross-origin-resource-policy", "same-origin");
 	tg_reply_header(req, "permissions-policy", "camera=(), microphone=(), geolocation=(self)");
-	tg_reply_header(req, "cache-control", page->immutable ? "public, max-age=31536000, immutable" : "no-cache");
+	tg_reply_header(req, "cache-control",
+		page->immutable ? "public, max-age=31536000, immutable" : "no-cache");
 	tg_reply_header(req, "etag", etag);
 	if (page->gzip.len)
 		tg_reply_header(req, "vary", "accept-encoding");
@@ -213,7 +222,8 @@ static void nothing_here(struct tg_request *req)
 {
 	tg_reply_header(req, "x-content-type-options", "nosniff");
 	tg_reply_header(req, "referrer-policy", "no-referrer");
-	tg_reply_header(req, "content-security-policy", "default-src 'none'; frame-ancestors 'none'");
+	tg_reply_header(
+		req, "content-security-policy", "default-src 'none'; frame-ancestors 'none'");
 	tg_reply_problem(req, 404, NULL, "there is nothing at this address", NULL);
 }
 
@@ -230,7 +240,8 @@ void tg_console_serve(struct tg_console *console, struct tg_request *req)
 		nothing_here(req);
 		return;
 	}
-	gzip = page->gzip.len && tg_req_header(req, "accept-encoding", &header) && tg_accepts(header, "gzip");
+	gzip = page->gzip.len && tg_req_header(req, "accept-encoding", &header) &&
+	       tg_accepts(header, "gzip");
 	etag = gzip ? page->gzip_etag : page->etag;
 	page_headers(req, page, etag);
 	if (tg_req_header(req, "if-none-match", &header) && tg_etag_matches(header, etag)) {

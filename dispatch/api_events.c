@@ -1,4 +1,5 @@
-/* GET /events: what is stored, by place and time. Raw reports are the centre's; a department has its cases' evidence. */
+/* GET /events: what is stored, by place and time. Raw reports are the centre's; a department has
+ * its cases' evidence. */
 #include <math.h>
 #include <stdio.h>
 
@@ -8,10 +9,10 @@
 #include "dispatch/dispatch.h"
 #include "queries.h"
 
-#define LIMIT_DEFAULT	100
-#define LIMIT_MAX	1000
+#define LIMIT_DEFAULT   100
+#define LIMIT_MAX       1000
 #define SPAN_DEFAULT_US TG_US_PER_DAY
-#define AHEAD_US	(15 * TG_US_PER_MIN) /* ingest takes events a little ahead of its clock */
+#define AHEAD_US        (15 * TG_US_PER_MIN) /* ingest takes events a little ahead of its clock */
 
 struct filter {
 	char from[24], to[24];
@@ -29,19 +30,22 @@ static void on_events(struct tg_rq *rq, const PGresult *res)
 		bool placed = !tg_pg_null(res, i, 3);
 
 		tg_list_item(&out, tg_pg_text(res, i, 2), placed ? tg_pg_f64(res, i, 3) : NAN,
-			placed ? tg_pg_f64(res, i, 4) : NAN, tg_pg_i64(res, i, 0), tg_pg_text(res, i, 1));
+			placed ? tg_pg_f64(res, i, 4) : NAN, tg_pg_i64(res, i, 0),
+			tg_pg_text(res, i, 1));
 	}
 	tg_list_answer(&out, 0);
 }
 
-/* from and to as µs. Without them the last day, counted from the page's own beginning. False: answered. */
+/* from and to as µs. Without them the last day, counted from the page's own beginning. False:
+ * answered. */
 static bool read_span(struct tg_rq *rq, struct filter *f)
 {
 	int64_t from_us = 0, to_us = 0;
 	const char *from, *to;
 	char text[TG_RQ_TIME_MAX];
 
-	if (!tg_rq_query_time(rq, "from", text, &from, &from_us) || !tg_rq_query_time(rq, "to", text, &to, &to_us))
+	if (!tg_rq_query_time(rq, "from", text, &from, &from_us) ||
+		!tg_rq_query_time(rq, "to", text, &to, &to_us))
 		return false;
 	if (!to)
 		to_us = tg_now_us() + AHEAD_US;
@@ -61,12 +65,13 @@ void tg_api_event_list(struct tg_rq *rq)
 	static const char *const known[] = {"bbox", "from", "to", "cursor", "limit", NULL};
 	struct filter *f = tg_rq_state(rq, sizeof(*f));
 
-	if (!f || !tg_rq_known_query(rq, known) || !tg_bbox_read(rq, &f->box) || !read_span(rq, f) ||
+	if (!f || !tg_rq_known_query(rq, known) || !tg_bbox_read(rq, &f->box) ||
+		!read_span(rq, f) ||
 		!tg_page_read(rq, TG_ORDER_EVENT, LIMIT_DEFAULT, LIMIT_MAX, &f->page))
 		return;
 
-	const char *params[] = {f->from, f->to, f->box.side[0], f->box.side[1], f->box.side[2], f->box.side[3], f->page.id,
-		f->page.limit_text};
+	const char *params[] = {f->from, f->to, f->box.side[0], f->box.side[1], f->box.side[2],
+		f->box.side[3], f->page.id, f->page.limit_text};
 
 	tg_rq_query(rq, tg_sql_event_list, params, sizeof(params) / sizeof(params[0]), on_events);
 }

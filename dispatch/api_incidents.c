@@ -27,28 +27,33 @@ static void on_incidents(struct tg_rq *rq, const PGresult *res)
 		bool placed = !tg_pg_null(res, i, 1);
 
 		tg_list_item(&out, tg_pg_text(res, i, 0), placed ? tg_pg_f64(res, i, 1) : NAN,
-			placed ? tg_pg_f64(res, i, 2) : NAN, tg_pg_i64(res, i, 3), tg_pg_text(res, i, 4));
+			placed ? tg_pg_f64(res, i, 2) : NAN, tg_pg_i64(res, i, 3),
+			tg_pg_text(res, i, 4));
 	}
 	tg_list_answer(&out, 0);
 }
 
 void tg_api_incident_list(struct tg_rq *rq)
 {
-	static const char *const known[] = {"state", "domain", "rule_id", "bbox", "cursor", "limit", NULL};
+	static const char *const known[] = {
+		"state", "domain", "rule_id", "bbox", "cursor", "limit", NULL};
 	struct filter *f = tg_rq_state(rq, sizeof(*f));
 	const char *states, *domain, *rule;
 
 	if (!f || !tg_rq_known_query(rq, known) ||
 		!tg_api_read_states(rq, incident_states, f->states, sizeof(f->states), &states) ||
 		!tg_api_read_domain(rq, f->domain, &domain) ||
-		!tg_rq_query_text(rq, "rule_id", f->rule, sizeof(f->rule), &rule) || !tg_bbox_read(rq, &f->box) ||
+		!tg_rq_query_text(rq, "rule_id", f->rule, sizeof(f->rule), &rule) ||
+		!tg_bbox_read(rq, &f->box) ||
 		!tg_page_read(rq, TG_ORDER_INCIDENT, LIMIT_DEFAULT, LIMIT_MAX, &f->page))
 		return;
 
-	const char *params[] = {states, domain, rule, f->box.side[0], f->box.side[1], f->box.side[2], f->box.side[3],
-		tg_rq_only(rq), f->page.key, f->page.id, f->page.limit_text};
+	const char *params[] = {states, domain, rule, f->box.side[0], f->box.side[1],
+		f->box.side[2], f->box.side[3], tg_rq_only(rq), f->page.key, f->page.id,
+		f->page.limit_text};
 
-	tg_rq_query(rq, tg_sql_incident_list, params, sizeof(params) / sizeof(params[0]), on_incidents);
+	tg_rq_query(
+		rq, tg_sql_incident_list, params, sizeof(params) / sizeof(params[0]), on_incidents);
 }
 
 static void on_incident(struct tg_rq *rq, const PGresult *res)

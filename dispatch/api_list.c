@@ -50,12 +50,14 @@ bool tg_bbox_read(struct tg_rq *rq, struct tg_bbox_text *ret)
 	return true;
 }
 
-void tg_list_begin(struct tg_list_out *out, struct tg_rq *rq, const struct tg_page *page, char order, bool places)
+void tg_list_begin(struct tg_list_out *out, struct tg_rq *rq, const struct tg_page *page,
+	char order, bool places)
 {
 	struct tg_slice accept;
 
 	*out = (struct tg_list_out){.rq = rq, .order = order, .left = page->limit};
-	out->geojson = places && tg_req_header(rq->req, "accept", &accept) && tg_accepts(accept, TG_GEOJSON_TYPE);
+	out->geojson = places && tg_req_header(rq->req, "accept", &accept) &&
+		       tg_accepts(accept, TG_GEOJSON_TYPE);
 	tg_jw_begin(&out->w, &rq->out);
 	tg_jw_object(&out->w, NULL);
 	if (out->geojson)
@@ -63,7 +65,8 @@ void tg_list_begin(struct tg_list_out *out, struct tg_rq *rq, const struct tg_pa
 	tg_jw_array(&out->w, out->geojson ? "features" : "items");
 }
 
-static void write_feature(struct tg_jw *w, struct tg_slice item, double lon, double lat, struct tg_slice id)
+static void write_feature(
+	struct tg_jw *w, struct tg_slice item, double lon, double lat, struct tg_slice id)
 {
 	tg_jw_object(w, NULL);
 	tg_jw_str(w, "type", "Feature");
@@ -84,7 +87,8 @@ static void write_feature(struct tg_jw *w, struct tg_slice item, double lon, dou
 	tg_jw_object_end(w);
 }
 
-void tg_list_item(struct tg_list_out *out, struct tg_slice item, double lon, double lat, int64_t key, struct tg_slice id)
+void tg_list_item(struct tg_list_out *out, struct tg_slice item, double lon, double lat,
+	int64_t key, struct tg_slice id)
 {
 	if (out->geojson)
 		write_feature(&out->w, item, lon, lat, id);

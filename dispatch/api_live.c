@@ -1,6 +1,6 @@
-/* GET /stream: every change as it is committed, by Server-Sent Events. A listener that comes back with the last position it
- * has seen gets what it missed from the ring, or from the table if it was away for long; when that no longer helps it gets one
- * `resync` and is to read the lists again. */
+/* GET /stream: every change as it is committed, by Server-Sent Events. A listener that comes back
+ * with the last position it has seen gets what it missed from the ring, or from the table if it was
+ * away for long; when that no longer helps it gets one `resync` and is to read the lists again. */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,12 +16,12 @@
 #include "dispatch/outbox.h"
 #include "queries.h"
 
-#define VITALS_MS	5000
-#define RECHECK_TICKS	6 /* every 30 s: does the token still stand for somebody? */
-#define FRAME_BYTES	512
-#define CATCH_UP_ROWS	500
-#define CATCH_UP_TEXT	"500"
-#define LISTENERS_MAX	10000
+#define VITALS_MS     5000
+#define RECHECK_TICKS 6 /* every 30 s: does the token still stand for somebody? */
+#define FRAME_BYTES   512
+#define CATCH_UP_ROWS 500
+#define CATCH_UP_TEXT "500"
+#define LISTENERS_MAX 10000
 
 struct tg_live {
 	struct tg_api *api;
@@ -42,11 +42,11 @@ struct listener {
 	struct tg_stream *stream; /* NULL: gone */
 	char department[32];
 	uint8_t hash[TG_TOKEN_HASH_BYTES];
-	int64_t sent; /* everything up to here was sent, or was not for this listener */
+	int64_t sent;         /* everything up to here was sent, or was not for this listener */
 	int64_t may_catch_up; /* rows from the table before we give up */
-	bool fresh;   /* asked for nothing that was before */
-	bool behind;  /* reading the table; live rows wait in the ring */
-	unsigned busy; /* somebody up the stack, or a query, still holds this listener */
+	bool fresh;           /* asked for nothing that was before */
+	bool behind;          /* reading the table; live rows wait in the ring */
+	unsigned busy;        /* somebody up the stack, or a query, still holds this listener */
 };
 
 static void catch_up(struct listener *l);
@@ -91,7 +91,9 @@ static void send_frame(struct listener *l, const struct tg_frame *frame)
 	l->sent = frame->pos;
 }
 
-/* ---- live rows -------------------------------------------------------------------------------------------------- */
+/* ---- live rows
+ * --------------------------------------------------------------------------------------------------
+ */
 
 static void on_row(void *ctx, const struct tg_outbox_row *row)
 {
@@ -104,13 +106,13 @@ static void on_row(void *ctx, const struct tg_outbox_row *row)
 		return;
 	rc = tg_frame_make(row->pos, row->kind, row->json, &frame);
 	if (rc) {
-		tg_log(TG_ERROR, "change not shown", TG_F("pos", TG_I(row->pos)), TG_F("error", TG_S(tg_err_name(rc))));
+		tg_log(TG_ERROR, "change not shown", TG_F("pos", TG_I(row->pos)),
+			TG_F("error", TG_S(tg_err_name(rc))));
 		return;
 	}
 	tg_ring_push(&live->ring, &frame);
 	shown = tg_ring_after(&live->ring, row->pos - 1, 0);
-	tg_list_foreach_safe(item, next, &live->listeners)
-	{
+	tg_list_foreach_safe (item, next, &live->listeners) {
 		struct listener *l = tg_container_of(item, struct listener, link);
 
 		if (l->behind || l->sent >= row->pos)
@@ -119,13 +121,16 @@ static void on_row(void *ctx, const struct tg_outbox_row *row)
 		if (l->sent == row->pos - 1)
 			send_frame(l, shown);
 		else
-			catch_up(l); /* positions have no gaps: this process began to listen later than it thought */
+			catch_up(l); /* positions have no gaps: this process began to listen later
+					than it thought */
 		l->busy--;
 		release(l);
 	}
 }
 
-/* ---- catching up ------------------------------------------------------------------------------------------------ */
+/* ---- catching up
+ * ------------------------------------------------------------------------------------------------
+ */
 
 /* From the ring, which holds all that is missing. */
 static void finish_from_ring(struct listener *l)
@@ -142,17 +147,19 @@ static void resync(struct listener *l, int64_t pos)
 {
 	char text[128];
 
-	snprintf(text, sizeof(text), "id: %lld\nevent: resync\ndata: {\"last_pos\":%lld}\n\n", (long long)pos,
-		(long long)pos);
+	snprintf(text, sizeof(text), "id: %lld\nevent: resync\ndata: {\"last_pos\":%lld}\n\n",
+		(long long)pos, (long long)pos);
 	l->sent = pos;
 	l->behind = false;
 	send_text(l, text);
 }
 
-/* Nothing is missing, or the ring has it. While the first position is not known yet nothing is sure: on_row sees a gap. */
+/* Nothing is missing, or the ring has it. While the first position is not known yet nothing is
+ * sure: on_row sees a gap. */
 static bool ring_is_enough(const struct listener *l)
 {
-	return l->sent >= tg_outbox_last(l->live->api->d->outbox) || tg_ring_covers(&l->live->ring, l->sent);
+	return l->sent >= tg_outbox_last(l->live->api->d->outbox) ||
+	       tg_ring_covers(&l->live->ring, l->sent);
 }
 
 /* An id without data: the client knows where it stands, though nothing has happened yet. */
@@ -233,14 +240,16 @@ static void on_range(void *ctx, int rc, const PGresult *res)
 	release(l);
 }
 
-/* ---- a listener comes ------------------------------------------------------------------------------------------- */
+/* ---- a listener comes
+ * ------------------------------------------------------------------------------------------- */
 
 /* Where to begin: true with the position asked for, -1 for one that cannot be ours. */
 static bool asked_since(const struct tg_rq *rq, int64_t *ret)
 {
 	struct tg_slice text;
 
-	if (!tg_req_header(rq->req, "last-event-id", &text) && !tg_req_query(rq->req, "since", &text))
+	if (!tg_req_header(rq->req, "last-event-id", &text) &&
+		!tg_req_query(rq->req, "since", &text))
 		return false;
 	if (text.len == 0)
 		return false;
@@ -297,7 +306,8 @@ void tg_api_stream(struct tg_rq *rq)
 	l->live = live;
 	snprintf(l->department, sizeof(l->department), "%s", tg_rq_department(rq));
 	memcpy(l->hash, rq->cred.hash, sizeof(l->hash));
-	/* What is sent at once waits in the queue: no more than fits, or a reader that is not slow would be cut off. */
+	/* What is sent at once waits in the queue: no more than fits, or a reader that is not slow
+	 * would be cut off. */
 	l->may_catch_up = (int64_t)(queue_max / FRAME_BYTES);
 	l->fresh = !asked_since(rq, &l->sent);
 	tg_rq_safe_headers(rq);
@@ -306,28 +316,34 @@ void tg_api_stream(struct tg_rq *rq)
 	if (tg_stream_open(rq->req, queue_max, on_gone, l, &l->stream)) {
 		l->stream = NULL;
 		release(l);
-		tg_reply(rq->req, 200, "text/event-stream", (struct tg_slice){0}); /* HEAD, or nobody reads it */
+		tg_reply(rq->req, 200, "text/event-stream",
+			(struct tg_slice){0}); /* HEAD, or nobody reads it */
 	} else {
 		begin(l);
 	}
 }
 
-/* ---- every five seconds ----------------------------------------------------------------------------------------- */
+/* ---- every five seconds
+ * ----------------------------------------------------------------------------------------- */
 
-static void vitals_text(const struct tg_live *live, const PGresult *res, const char *department, char out[256])
+static void vitals_text(
+	const struct tg_live *live, const PGresult *res, const char *department, char out[256])
 {
 	char at[TG_RFC3339_MAX];
 	int64_t open = 0, overdue = 0;
 
 	for (int i = 0; i < PQntuples(res); i++)
-		if (department[0] ? tg_slice_is(tg_pg_text(res, i, 0), department) : tg_pg_null(res, i, 0)) {
+		if (department[0] ? tg_slice_is(tg_pg_text(res, i, 0), department)
+				  : tg_pg_null(res, i, 0)) {
 			open = tg_pg_i64(res, i, 1);
 			overdue = tg_pg_i64(res, i, 2);
 		}
 	tg_rfc3339_utc(tg_now_us(), at);
 	snprintf(out, 256,
-		"event: vitals\ndata: {\"at\":\"%s\",\"open_cases\":%lld,\"overdue\":%lld,\"last_pos\":%lld}\n\n", at,
-		(long long)open, (long long)overdue, (long long)tg_outbox_last(live->api->d->outbox));
+		"event: vitals\ndata: "
+		"{\"at\":\"%s\",\"open_cases\":%lld,\"overdue\":%lld,\"last_pos\":%lld}\n\n",
+		at, (long long)open, (long long)overdue,
+		(long long)tg_outbox_last(live->api->d->outbox));
 }
 
 static void on_vitals(void *ctx, int rc, const PGresult *res)
@@ -338,8 +354,7 @@ static void on_vitals(void *ctx, int rc, const PGresult *res)
 	live->asking--;
 	if (!rc)
 		vitals_text(live, res, "", all);
-	tg_list_foreach_safe(item, next, &live->listeners)
-	{
+	tg_list_foreach_safe (item, next, &live->listeners) {
 		struct listener *l = tg_container_of(item, struct listener, link);
 		bool mine = !rc && l->department[0];
 
@@ -363,8 +378,7 @@ static void on_alive(void *ctx, int rc, const PGresult *res)
 	if (!rc && tg_map_new(0, &alive) == 0) {
 		for (int i = 0; i < PQntuples(res) && !rc; i++)
 			rc = tg_map_put(alive, tg_pg_text(res, i, 0), live);
-		tg_list_foreach_safe(item, next, &live->listeners)
-		{
+		tg_list_foreach_safe (item, next, &live->listeners) {
 			struct listener *l = tg_container_of(item, struct listener, link);
 
 			tg_token_hash_text(l->hash, hash);
@@ -383,8 +397,7 @@ static void recheck(struct tg_live *live)
 	const char *params[1];
 	int rc = tg_buf_add_cstr(&list, "{");
 
-	tg_list_foreach(item, &live->listeners)
-	{
+	tg_list_foreach (item, &live->listeners) {
 		const struct listener *l = tg_container_of(item, struct listener, link);
 
 		tg_token_hash_text(l->hash, hash);
@@ -394,7 +407,8 @@ static void recheck(struct tg_live *live)
 	if (!rc)
 		rc = tg_buf_add_cstr(&list, "}");
 	params[0] = rc ? NULL : tg_buf_cstr(&list);
-	if (params[0] && tg_pg_query(live->api->d->read, tg_sql_auth_alive, params, 1, on_alive, live) == 0)
+	if (params[0] &&
+		tg_pg_query(live->api->d->read, tg_sql_auth_alive, params, 1, on_alive, live) == 0)
 		live->asking++;
 	tg_buf_release(&list);
 }
@@ -412,7 +426,9 @@ static void on_timer(uv_timer_t *timer)
 		recheck(live);
 }
 
-/* ---- the whole -------------------------------------------------------------------------------------------------- */
+/* ---- the whole
+ * --------------------------------------------------------------------------------------------------
+ */
 
 int tg_live_open(struct tg_api *api, struct tg_live **ret)
 {
@@ -443,8 +459,7 @@ void tg_live_close(struct tg_live *live, void (*closed)(void *ctx), void *ctx)
 	live->closed = closed;
 	live->closed_ctx = ctx;
 	live->closing = true;
-	tg_list_foreach_safe(item, next, &live->listeners)
-	{
+	tg_list_foreach_safe (item, next, &live->listeners) {
 		struct listener *l = tg_container_of(item, struct listener, link);
 
 		if (l->stream)

@@ -11,15 +11,16 @@
 #include <strings.h>
 
 /* One letter of format, so that a later form can be told from this one. */
-#define CURSOR_FORM	  'a'
-#define BASE64		  sodium_base64_VARIANT_URLSAFE_NO_PADDING
+#define CURSOR_FORM       'a'
+#define BASE64            sodium_base64_VARIANT_URLSAFE_NO_PADDING
 #define CURSOR_PLAIN_MAX  80
 #define TOKEN_SECRET_TEXT 43 /* 32 bytes in base64url */
 
 void tg_cursor_write(const struct tg_cursor *c, char out[TG_CURSOR_TEXT_MAX])
 {
 	char plain[CURSOR_PLAIN_MAX];
-	int n = snprintf(plain, sizeof(plain), "%c%c%" PRId64 ":%s", CURSOR_FORM, c->order, c->key, c->id);
+	int n = snprintf(
+		plain, sizeof(plain), "%c%c%" PRId64 ":%s", CURSOR_FORM, c->order, c->key, c->id);
 
 	assert(n > 0);
 	assert((size_t)n < sizeof(plain));
@@ -33,8 +34,8 @@ int tg_cursor_read(struct tg_slice text, char order, struct tg_cursor *ret)
 	struct tg_cursor c = {.order = order};
 
 	if (text.len >= TG_CURSOR_TEXT_MAX ||
-		sodium_base642bin((unsigned char *)plain, sizeof(plain) - 1, text.data, text.len, NULL, &len, NULL,
-			BASE64))
+		sodium_base642bin((unsigned char *)plain, sizeof(plain) - 1, text.data, text.len,
+			NULL, &len, NULL, BASE64))
 		return -TG_EPARSE;
 	plain[len] = '\0';
 	if (len < 4 || strlen(plain) != len || plain[0] != CURSOR_FORM || plain[1] != order)
@@ -116,7 +117,8 @@ bool tg_is_uuid(struct tg_slice text)
 	for (size_t i = 0; i < text.len; i++) {
 		bool dash = i == 8 || i == 13 || i == 18 || i == 23;
 
-		if (dash ? text.data[i] != '-' : !memchr("0123456789abcdefABCDEF", text.data[i], 22))
+		if (dash ? text.data[i] != '-'
+			 : !memchr("0123456789abcdefABCDEF", text.data[i], 22))
 			return false;
 	}
 	return true;
@@ -183,13 +185,14 @@ bool tg_has_two_characters(const char *text)
 
 enum tg_token_kind tg_token_kind(struct tg_slice token)
 {
-	if (token.len != 4 + TOKEN_SECRET_TEXT || memcmp(token.data, "tg", 2) != 0 || token.data[3] != '_')
+	if (token.len != 4 + TOKEN_SECRET_TEXT || memcmp(token.data, "tg", 2) != 0 ||
+		token.data[3] != '_')
 		return TG_TOKEN_NONE;
 	for (size_t i = 4; i < token.len; i++) {
 		char c = token.data[i];
 
-		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-			    c == '_'))
+		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+			    c == '-' || c == '_'))
 			return TG_TOKEN_NONE;
 	}
 	if (token.data[2] == 's')

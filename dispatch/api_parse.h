@@ -1,4 +1,5 @@
-/* The pure half of the HTTP side: what stands in a query string, a cursor or a header → values. No request, no server. */
+/* The pure half of the HTTP side: what stands in a query string, a cursor or a header → values. No
+ * request, no server. */
 #ifndef TG_DISPATCH_API_PARSE_H
 #define TG_DISPATCH_API_PARSE_H
 
@@ -13,8 +14,8 @@
 
 /* Where a list goes on: the sort key and the id of the last row shown. Opaque to clients. */
 struct tg_cursor {
-	char order;   /* which list and order wrote it: another one's cursor is refused */
-	int64_t key;  /* µs or a number; INT64_MAX: rows without a key, which come last */
+	char order;  /* which list and order wrote it: another one's cursor is refused */
+	int64_t key; /* µs or a number; INT64_MAX: rows without a key, which come last */
 	char id[TG_CURSOR_ID_MAX];
 };
 
@@ -38,8 +39,10 @@ bool tg_is_uuid(struct tg_slice text);
 
 /* Is name in the NULL-terminated list? */
 bool tg_name_in(struct tg_slice name, const char *const *list);
-/* "a,b,c" → PostgreSQL's array text "{a,b,c}". Every part must be in the list. -TG_EPARSE; -TG_EFULL: out too small. */
-TG_MUST int tg_names_array(struct tg_slice text, const char *const *list, char *out, size_t out_size);
+/* "a,b,c" → PostgreSQL's array text "{a,b,c}". Every part must be in the list. -TG_EPARSE;
+ * -TG_EFULL: out too small. */
+TG_MUST int tg_names_array(
+	struct tg_slice text, const char *const *list, char *out, size_t out_size);
 
 /* Text for ILIKE with \ % _ made literal and % around it. -TG_EFULL. */
 TG_MUST int tg_like_pattern(struct tg_slice text, char *out, size_t out_size);
@@ -58,7 +61,8 @@ bool tg_bearer_parse(struct tg_slice header, struct tg_slice *ret);
 bool tg_accepts(struct tg_slice header, const char *media);
 /* Is the Content-Type this media type, whatever its parameters? */
 bool tg_media_is(struct tg_slice header, const char *media);
-/* Does If-None-Match hold this entity tag (given with its quotes) or *? Weak tags compare by their text. */
+/* Does If-None-Match hold this entity tag (given with its quotes) or *? Weak tags compare by their
+ * text. */
 bool tg_etag_matches(struct tg_slice header, const char *etag);
 
 #endif

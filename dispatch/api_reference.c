@@ -1,4 +1,5 @@
-/* The city's reference data: catalogue, departments, map. Tagged by the city's version, so that a client asks once. */
+/* The city's reference data: catalogue, departments, map. Tagged by the city's version, so that a
+ * client asks once. */
 #include <stdio.h>
 #include <string.h>
 
@@ -11,7 +12,8 @@
 
 static const char *const no_query[] = {NULL};
 
-/* 304 when the client has this version already; else the tag is on the answer. what names the resource in the tag. */
+/* 304 when the client has this version already; else the tag is on the answer. what names the
+ * resource in the tag. */
 static bool client_has(struct tg_rq *rq, const char *what, int64_t version)
 {
 	struct tg_slice header;
@@ -127,7 +129,8 @@ void tg_api_departments(struct tg_rq *rq)
 	struct tg_jw w;
 	size_t n;
 
-	if (!tg_rq_known_query(rq, no_query) || !has_city(rq) || client_has(rq, "dept", tg_city_version(rq->d->city)))
+	if (!tg_rq_known_query(rq, no_query) || !has_city(rq) ||
+		client_has(rq, "dept", tg_city_version(rq->d->city)))
 		return;
 	depts = tg_city_depts(rq->d->city, &n);
 	tg_jw_begin(&w, &rq->out);
@@ -190,5 +193,6 @@ void tg_api_city(struct tg_rq *rq)
 void tg_api_openapi(struct tg_rq *rq)
 {
 	if (tg_rq_known_query(rq, no_query))
-		tg_rq_json(rq, 200, (struct tg_slice){tg_openapi_json, sizeof(tg_openapi_json) - 1});
+		tg_rq_json(
+			rq, 200, (struct tg_slice){tg_openapi_json, sizeof(tg_openapi_json) - 1});
 }

@@ -1,4 +1,5 @@
-/* POST /reports: what an inspector or a citizen says → an event on its input topic. 202 once the broker has it. */
+/* POST /reports: what an inspector or a citizen says → an event on its input topic. 202 once the
+ * broker has it. */
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,9 +15,9 @@
 #include "queries.h"
 
 #define DELIVERY_LIMIT_US (10 * TG_US_PER_S)
-#define TICK_MS		  1000
-#define ARENA_BLOCK	  8192
-#define EVENT_ID_SIZE	  33
+#define TICK_MS           1000
+#define ARENA_BLOCK       8192
+#define EVENT_ID_SIZE     33
 
 struct tg_reports {
 	struct tg_api *api;
@@ -176,7 +177,8 @@ static bool is_inspector(const struct tg_rq *rq)
 }
 
 /* Checks as ingest will and gives the bytes to send. */
-static enum tg_reject encode(const struct tg_rq *rq, struct tg_arena *arena, const json_t *event, struct tg_buf *ret)
+static enum tg_reject encode(
+	const struct tg_rq *rq, struct tg_arena *arena, const json_t *event, struct tg_buf *ret)
 {
 	const struct tg_conf *conf = rq->d->conf;
 	const struct tg_event_limits limits = {.arrived_us = tg_now_us(),
@@ -221,11 +223,13 @@ static void hand_over(struct tg_rq *rq, struct tg_slice value)
 		uv_timer_start(&reports->tick, on_tick, TICK_MS, TICK_MS);
 }
 
-/* What makes the event's JSON of the request's: everything but the identity. New reference, or NULL. */
+/* What makes the event's JSON of the request's: everything but the identity. New reference, or
+ * NULL. */
 static json_t *event_of(const struct tg_rq *rq)
 {
 	static const char *const same[] = {"type_code", "location", "attributes", NULL};
-	static const char *const said[] = {"title", "text", "contact", "reporter_id", "photo_urls", NULL};
+	static const char *const said[] = {
+		"title", "text", "contact", "reporter_id", "photo_urls", NULL};
 	json_t *event = json_object(), *report = json_object(), *value;
 	int rc = 0;
 
@@ -238,7 +242,8 @@ static json_t *event_of(const struct tg_rq *rq)
 	if (is_inspector(rq))
 		rc |= json_object_set_new(report, "reporter_id", json_string(rq->cred.actor.name));
 	rc |= json_object_set_new(event, "source_id", json_string(rq->cred.actor.name));
-	rc |= json_object_set_new(event, "source_kind", json_string(is_inspector(rq) ? "inspector" : "citizen"));
+	rc |= json_object_set_new(
+		event, "source_kind", json_string(is_inspector(rq) ? "inspector" : "citizen"));
 	rc |= json_object_set_new(event, "report", report);
 	if (rc) {
 		json_decref(event);
@@ -312,8 +317,8 @@ static void ask_key(struct tg_rq *rq, const char *scope, struct tg_slice key)
 /* False: answered. */
 static bool check_fields(struct tg_rq *rq)
 {
-	static const char *const known[] = {"title", "text", "type_code", "location", "occurred_at", "contact",
-		"reporter_id", "photo_urls", "attributes", NULL};
+	static const char *const known[] = {"title", "text", "type_code", "location", "occurred_at",
+		"contact", "reporter_id", "photo_urls", "attributes", NULL};
 	const char *name, *words = NULL;
 	json_t *value;
 
@@ -322,7 +327,8 @@ static bool check_fields(struct tg_rq *rq)
 			tg_rq_unacceptable(rq, name, "there is no such field");
 			return false;
 		}
-	if (!tg_json_str(rq->body, "text", &words, NULL) && !tg_json_str(rq->body, "title", &words, NULL)) {
+	if (!tg_json_str(rq->body, "text", &words, NULL) &&
+		!tg_json_str(rq->body, "title", &words, NULL)) {
 		tg_rq_unacceptable(rq, "text", "a report says something: text or title");
 		return false;
 	}
@@ -345,9 +351,11 @@ void tg_api_report_create(struct tg_rq *rq)
 	randombytes_buf(id, sizeof(id));
 	tg_hex(id, sizeof(id), report->event_id);
 	report->occurred_us = tg_now_us();
-	if (json_object_get(rq->body, "occurred_at") && (!tg_json_str(rq->body, "occurred_at", &at, NULL) ||
-								tg_rfc3339_parse(tg_slice_cstr(at), &report->occurred_us))) {
-		tg_rq_unacceptable(rq, "occurred_at", "an instant with its zone, as 2026-11-22T10:00:00Z");
+	if (json_object_get(rq->body, "occurred_at") &&
+		(!tg_json_str(rq->body, "occurred_at", &at, NULL) ||
+			tg_rfc3339_parse(tg_slice_cstr(at), &report->occurred_us))) {
+		tg_rq_unacceptable(
+			rq, "occurred_at", "an instant with its zone, as 2026-11-22T10:00:00Z");
 		return;
 	}
 	if (key.len)

@@ -80,7 +80,8 @@ int tg_frame_make(int64_t pos, struct tg_slice kind, struct tg_slice doc, struct
 
 	if (rc)
 		goto out;
-	rc = tg_buf_addf(&text, "id: %lld\nevent: %.*s\ndata: ", (long long)pos, (int)kind.len, kind.data);
+	rc = tg_buf_addf(
+		&text, "id: %lld\nevent: %.*s\ndata: ", (long long)pos, (int)kind.len, kind.data);
 	if (rc)
 		goto out;
 	tg_jw_begin(&w, &text);
@@ -120,7 +121,8 @@ void tg_ring_push(struct tg_ring *ring, struct tg_frame *frame)
 {
 	size_t at = (ring->first + ring->count) % TG_RING_FRAMES;
 
-	assert(ring->count == 0 || ring->frames[(at + TG_RING_FRAMES - 1) % TG_RING_FRAMES].pos < frame->pos);
+	assert(ring->count == 0 ||
+		ring->frames[(at + TG_RING_FRAMES - 1) % TG_RING_FRAMES].pos < frame->pos);
 	if (ring->count == TG_RING_FRAMES) {
 		tg_frame_release(&ring->frames[ring->first]);
 		ring->first = (ring->first + 1) % TG_RING_FRAMES;

@@ -1,4 +1,5 @@
-/* The latest frames of the live stream, by position: what a listener that was away for a moment missed. */
+/* The latest frames of the live stream, by position: what a listener that was away for a moment
+ * missed. */
 #ifndef TG_DISPATCH_API_RING_H
 #define TG_DISPATCH_API_RING_H
 
@@ -12,7 +13,7 @@
 /* One change, ready to send. */
 struct tg_frame {
 	int64_t pos;
-	char *bytes;	   /* complete SSE text; owned */
+	char *bytes; /* complete SSE text; owned */
 	size_t len;
 	char *departments; /* ",A,B," – whose case it is; owned */
 };
@@ -22,8 +23,10 @@ struct tg_ring {
 	size_t first, count;
 };
 
-/* Makes the frame of one outbox row: id, event by its kind, data with the object's id, version and state. -TG_EPARSE. */
-TG_MUST int tg_frame_make(int64_t pos, struct tg_slice kind, struct tg_slice doc, struct tg_frame *ret);
+/* Makes the frame of one outbox row: id, event by its kind, data with the object's id, version and
+ * state. -TG_EPARSE. */
+TG_MUST int tg_frame_make(
+	int64_t pos, struct tg_slice kind, struct tg_slice doc, struct tg_frame *ret);
 void tg_frame_release(struct tg_frame *frame);
 /* May a caller of this department ("" for all others) see it? */
 bool tg_frame_visible(const struct tg_frame *frame, const char *department);

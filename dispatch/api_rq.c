@@ -37,7 +37,9 @@ void *tg_rq_state(struct tg_rq *rq, size_t size)
 	return rq->state;
 }
 
-/* ---- answering -------------------------------------------------------------------------------------------------- */
+/* ---- answering
+ * --------------------------------------------------------------------------------------------------
+ */
 
 /* An answer of the API is nobody's page. */
 void tg_rq_safe_headers(struct tg_rq *rq)
@@ -46,7 +48,8 @@ void tg_rq_safe_headers(struct tg_rq *rq)
 
 	tg_reply_header(req, "x-content-type-options", "nosniff");
 	tg_reply_header(req, "referrer-policy", "no-referrer");
-	tg_reply_header(req, "content-security-policy", "default-src 'none'; frame-ancestors 'none'");
+	tg_reply_header(
+		req, "content-security-policy", "default-src 'none'; frame-ancestors 'none'");
 	tg_reply_header(req, "cross-origin-resource-policy", "same-origin");
 	tg_reply_header(req, "vary", "authorization, cookie, accept");
 }
@@ -106,7 +109,8 @@ void tg_rq_retry(struct tg_rq *rq, int status, int64_t wait_us, const char *deta
 {
 	char seconds[24];
 
-	snprintf(seconds, sizeof(seconds), "%lld", (long long)((wait_us + TG_US_PER_S - 1) / TG_US_PER_S));
+	snprintf(seconds, sizeof(seconds), "%lld",
+		(long long)((wait_us + TG_US_PER_S - 1) / TG_US_PER_S));
 	tg_reply_header(rq->req, "retry-after", seconds);
 	tg_rq_problem_with(rq, status, detail, NULL);
 }
@@ -133,7 +137,9 @@ void tg_rq_out(struct tg_rq *rq, int status, const char *content_type, int rc)
 	tg_reply(rq->req, status, content_type, (struct tg_slice){rq->out.data, rq->out.len});
 }
 
-/* ---- reading ---------------------------------------------------------------------------------------------------- */
+/* ---- reading
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 int tg_rq_body_try(struct tg_rq *rq, struct tg_buf *why)
 {
@@ -177,14 +183,16 @@ bool tg_rq_known_query(struct tg_rq *rq, const char *const *names)
 		}
 		for (int j = 0; j < i && tg_req_query_at(rq->req, j, &twice, &value); j++)
 			if (tg_slice_eq(name, twice)) {
-				tg_rq_problem(rq, 400, "query parameter %.*s stands twice", (int)name.len, name.data);
+				tg_rq_problem(rq, 400, "query parameter %.*s stands twice",
+					(int)name.len, name.data);
 				return false;
 			}
 	}
 	return true;
 }
 
-bool tg_rq_query_text(struct tg_rq *rq, const char *name, char *out, size_t out_size, const char **ret)
+bool tg_rq_query_text(
+	struct tg_rq *rq, const char *name, char *out, size_t out_size, const char **ret)
 {
 	struct tg_slice value;
 
@@ -214,7 +222,8 @@ bool tg_rq_limit(struct tg_rq *rq, int64_t dflt, int64_t max, int64_t *ret)
 	return false;
 }
 
-bool tg_rq_query_time(struct tg_rq *rq, const char *name, char out[TG_RQ_TIME_MAX], const char **ret, int64_t *ret_us)
+bool tg_rq_query_time(struct tg_rq *rq, const char *name, char out[TG_RQ_TIME_MAX],
+	const char **ret, int64_t *ret_us)
 {
 	struct tg_slice value;
 
@@ -222,7 +231,8 @@ bool tg_rq_query_time(struct tg_rq *rq, const char *name, char out[TG_RQ_TIME_MA
 	if (!tg_req_query(rq->req, name, &value) || value.len == 0)
 		return true;
 	if (tg_rfc3339_parse(value, ret_us)) {
-		tg_rq_bad_query(rq, name, "an instant with its zone, as 2026-11-22T10:00:00Z (write + as %2B)");
+		tg_rq_bad_query(rq, name,
+			"an instant with its zone, as 2026-11-22T10:00:00Z (write + as %2B)");
 		return false;
 	}
 	tg_rfc3339_utc(*ret_us, out);
@@ -253,7 +263,8 @@ void tg_rq_body_digest(const struct tg_rq *rq, uint8_t out[32])
 	crypto_hash_sha256(out, (const unsigned char *)body.data, body.len);
 }
 
-/* ---- asking the database ---------------------------------------------------------------------------------------- */
+/* ---- asking the database
+ * ---------------------------------------------------------------------------------------- */
 
 bool tg_rq_query_failed(struct tg_rq *rq, int rc, const PGresult *res)
 {
@@ -261,7 +272,8 @@ bool tg_rq_query_failed(struct tg_rq *rq, int rc, const PGresult *res)
 		return false;
 	if (rc == -TG_EPG || rc == -TG_EUNIQUE) {
 		tg_log(TG_ERROR, "query refused", TG_F("path", TG_SL(tg_req_path(rq->req))),
-			TG_F("sqlstate", TG_S(tg_pg_sqlstate(res))), TG_F("why", TG_S(tg_pg_message(res))));
+			TG_F("sqlstate", TG_S(tg_pg_sqlstate(res))),
+			TG_F("why", TG_S(tg_pg_message(res))));
 		tg_rq_problem(rq, 500, "the database refused the question");
 	} else {
 		tg_rq_retry(rq, 503, TG_US_PER_S, "the database is away");
@@ -277,16 +289,20 @@ static void on_rows(void *ctx, int rc, const PGresult *res)
 		rq->on_rows(rq, res);
 }
 
-void tg_rq_query(struct tg_rq *rq, const char *sql, const char *const *params, int n, tg_rq_rows rows)
+void tg_rq_query(
+	struct tg_rq *rq, const char *sql, const char *const *params, int n, tg_rq_rows rows)
 {
 	rq->on_rows = rows;
 	if (tg_pg_query(rq->d->read, sql, params, n, on_rows, rq))
 		tg_rq_retry(rq, 503, TG_US_PER_S, "the database is away");
 }
 
-/* ---- transitions ------------------------------------------------------------------------------------------------ */
+/* ---- transitions
+ * ------------------------------------------------------------------------------------------------
+ */
 
-static void answer_with(struct tg_rq *rq, int status, const char *detail, const char *name, struct tg_slice json)
+static void answer_with(
+	struct tg_rq *rq, int status, const char *detail, const char *name, struct tg_slice json)
 {
 	struct tg_buf extra = {0};
 	int rc = tg_buf_addf(&extra, "\"%s\":", name);
@@ -328,7 +344,9 @@ void tg_rq_act_answer(struct tg_rq *rq, const struct tg_act_result *res, int don
 	case TG_ACT_NOT_FOUND: tg_rq_not_found(rq); return;
 	case TG_ACT_FORBIDDEN: tg_rq_problem_with(rq, 403, res->detail, NULL); return;
 	case TG_ACT_INVALID: answer_with(rq, 422, res->detail, "errors", res->json); return;
-	case TG_ACT_NOT_ALLOWED: answer_with(rq, 409, res->detail, "allowed_actions", res->json); return;
+	case TG_ACT_NOT_ALLOWED:
+		answer_with(rq, 409, res->detail, "allowed_actions", res->json);
+		return;
 	case TG_ACT_STALE:
 		snprintf(extra, sizeof(extra), "\"version\":%lld", (long long)res->version);
 		tg_rq_problem_with(rq, 409, res->detail, extra);

@@ -12,10 +12,12 @@
 static void set_cookie(struct tg_rq *rq, const char *token, int64_t max_age_s)
 {
 	struct tg_slice scheme;
-	bool tls = tg_req_header(rq->req, "x-forwarded-proto", &scheme) && tg_slice_is(scheme, "https");
+	bool tls = tg_req_header(rq->req, "x-forwarded-proto", &scheme) &&
+		   tg_slice_is(scheme, "https");
 	char cookie[200];
 
-	snprintf(cookie, sizeof(cookie), TG_AUTH_COOKIE "=%s; Path=/; HttpOnly; SameSite=Strict; Max-Age=%lld%s", token,
+	snprintf(cookie, sizeof(cookie),
+		TG_AUTH_COOKIE "=%s; Path=/; HttpOnly; SameSite=Strict; Max-Age=%lld%s", token,
 		(long long)max_age_s, tls ? "; Secure" : "");
 	tg_reply_header(rq->req, "set-cookie", cookie);
 }
@@ -44,10 +46,13 @@ static void on_login(void *ctx, const struct tg_login_result *res)
 		tg_rq_problem(rq, 401, "the name or the password is wrong");
 		return;
 	case TG_LOGIN_LOCKED:
-		tg_rq_retry(rq, 429, res->wait_us, "too many failures under this name; it is locked for a while");
+		tg_rq_retry(rq, 429, res->wait_us,
+			"too many failures under this name; it is locked for a while");
 		return;
 	case TG_LOGIN_BUSY: tg_rq_retry(rq, 503, res->wait_us, "too many are signing in"); return;
-	case TG_LOGIN_UNAVAILABLE: tg_rq_retry(rq, 503, TG_US_PER_S, "the database is away"); return;
+	case TG_LOGIN_UNAVAILABLE:
+		tg_rq_retry(rq, 503, TG_US_PER_S, "the database is away");
+		return;
 	}
 	tg_jw_begin(&w, &rq->out);
 	tg_jw_object(&w, NULL);
@@ -62,8 +67,14 @@ static void on_login(void *ctx, const struct tg_login_result *res)
 void tg_api_session_create(struct tg_rq *rq)
 {
 	const char *name, *password;
+	int64_t wait_us;
 	bool wrong = false;
 
+	if (!tg_ratelimit_take(rq->api->by_login, tg_slice_cstr(tg_req_peer(rq->req)), tg_mono_us(),
+		    &wait_us)) {
+		tg_rq_retry(rq, 429, wait_us, "too many attempts to sign in from here");
+		return;
+	}
 	if (!tg_rq_body(rq))
 		return;
 	if (!tg_json_str(rq->body, "username", &name, &wrong)) {
@@ -102,7 +113,8 @@ void tg_api_session_end(struct tg_rq *rq)
 	const char *params[] = {hash};
 
 	if (rq->cred.kind != TG_TOKEN_SESSION) {
-		tg_rq_problem(rq, 403, "a lasting token is revoked by an administrator, not signed out");
+		tg_rq_problem(
+			rq, 403, "a lasting token is revoked by an administrator, not signed out");
 		return;
 	}
 	tg_token_hash_text(rq->cred.hash, hash);

@@ -11,7 +11,8 @@
 #define LIMIT_DEFAULT 50
 #define LIMIT_MAX     200
 
-static const char *const task_states[] = {"assigned", "signed", "done", "returned", "waived", "cancelled", NULL};
+static const char *const task_states[] = {
+	"assigned", "signed", "done", "returned", "waived", "cancelled", NULL};
 static const char *const no_query[] = {NULL};
 
 struct filter {
@@ -29,10 +30,12 @@ static void on_tasks(struct tg_rq *rq, const PGresult *res)
 	tg_list_begin(&out, rq, &f->page, TG_ORDER_TASK, false);
 	for (int i = 0; i < PQntuples(res) && !rc; i++) {
 		tg_buf_reset(&item);
-		rc = tg_view_task(rq->d, &rq->cred.actor, tg_pg_text(res, i, 0), tg_pg_i64(res, i, 3), &item);
+		rc = tg_view_task(
+			rq->d, &rq->cred.actor, tg_pg_text(res, i, 0), tg_pg_i64(res, i, 3), &item);
 		if (!rc)
 			tg_list_item(&out, (struct tg_slice){item.data, item.len}, NAN, NAN,
-				tg_pg_null(res, i, 1) ? INT64_MAX : tg_pg_i64(res, i, 1), tg_pg_text(res, i, 2));
+				tg_pg_null(res, i, 1) ? INT64_MAX : tg_pg_i64(res, i, 1),
+				tg_pg_text(res, i, 2));
 	}
 	tg_buf_release(&item);
 	tg_list_answer(&out, rc);
@@ -40,7 +43,8 @@ static void on_tasks(struct tg_rq *rq, const PGresult *res)
 
 void tg_api_task_list(struct tg_rq *rq)
 {
-	static const char *const known[] = {"department", "state", "due_before", "cursor", "limit", NULL};
+	static const char *const known[] = {
+		"department", "state", "due_before", "cursor", "limit", NULL};
 	struct filter *f = tg_rq_state(rq, sizeof(*f));
 	const char *states, *department, *before;
 	char before_text[TG_RQ_TIME_MAX];
@@ -48,7 +52,8 @@ void tg_api_task_list(struct tg_rq *rq)
 
 	if (!f || !tg_rq_known_query(rq, known) ||
 		!tg_api_read_states(rq, task_states, f->states, sizeof(f->states), &states) ||
-		!tg_rq_query_text(rq, "department", f->department, sizeof(f->department), &department) ||
+		!tg_rq_query_text(
+			rq, "department", f->department, sizeof(f->department), &department) ||
 		!tg_rq_query_time(rq, "due_before", before_text, &before, &before_us) ||
 		!tg_page_read(rq, TG_ORDER_TASK, LIMIT_DEFAULT, LIMIT_MAX, &f->page))
 		return;
@@ -57,8 +62,8 @@ void tg_api_task_list(struct tg_rq *rq)
 		before = before_text;
 	}
 
-	const char *params[] = {
-		department, states, before, tg_rq_only(rq), f->page.key, f->page.id, f->page.limit_text};
+	const char *params[] = {department, states, before, tg_rq_only(rq), f->page.key, f->page.id,
+		f->page.limit_text};
 
 	tg_rq_query(rq, tg_sql_task_list, params, 7, on_tasks);
 }
@@ -69,7 +74,8 @@ static void on_task(struct tg_rq *rq, const PGresult *res)
 		tg_rq_not_found(rq);
 	else if (tg_rq_known_query(rq, no_query))
 		tg_rq_out(rq, 200, "application/json",
-			tg_view_task(rq->d, &rq->cred.actor, tg_pg_text(res, 0, 0), tg_pg_i64(res, 0, 1), &rq->out));
+			tg_view_task(rq->d, &rq->cred.actor, tg_pg_text(res, 0, 0),
+				tg_pg_i64(res, 0, 1), &rq->out));
 }
 
 void tg_api_task_show(struct tg_rq *rq)

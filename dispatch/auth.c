@@ -67,7 +67,8 @@ int tg_auth_open(uv_loop_t *loop, struct tg_pg *pg, int64_t session_hours, struc
 	return 0;
 }
 
-/* ---- who a token stands for ------------------------------------------------------------------------------------- */
+/* ---- who a token stands for
+ * ------------------------------------------------------------------------------------- */
 
 bool tg_auth_present(const struct tg_request *req, struct tg_slice *ret_token, bool *ret_by_cookie)
 {
@@ -112,7 +113,8 @@ static void on_checked(void *ctx, int rc, const PGresult *res)
 	free(check);
 }
 
-void tg_auth_check(struct tg_auth *auth, struct tg_slice token, bool by_cookie, tg_auth_cb cb, void *ctx)
+void tg_auth_check(
+	struct tg_auth *auth, struct tg_slice token, bool by_cookie, tg_auth_cb cb, void *ctx)
 {
 	enum tg_token_kind kind = tg_token_kind(token);
 	char hash[2 * TG_TOKEN_HASH_BYTES + 3];
@@ -137,7 +139,8 @@ void tg_auth_check(struct tg_auth *auth, struct tg_slice token, bool by_cookie, 
 	if (kind == TG_TOKEN_SESSION)
 		tg_token_csrf(token, check->cred.csrf);
 	tg_token_hash_text(check->cred.hash, hash);
-	rc = tg_pg_query(auth->pg, kind == TG_TOKEN_SESSION ? tg_sql_auth_session : tg_sql_auth_token, params, 1,
+	rc = tg_pg_query(auth->pg,
+		kind == TG_TOKEN_SESSION ? tg_sql_auth_session : tg_sql_auth_token, params, 1,
 		on_checked, check);
 	if (rc) {
 		cb(ctx, rc, NULL);
@@ -145,7 +148,9 @@ void tg_auth_check(struct tg_auth *auth, struct tg_slice token, bool by_cookie, 
 	}
 }
 
-/* ---- signing in ------------------------------------------------------------------------------------------------- */
+/* ---- signing in
+ * -------------------------------------------------------------------------------------------------
+ */
 
 /* Answers the first login and takes the next. */
 static void login_end(struct login *login, const struct tg_login_result *res)
@@ -184,8 +189,8 @@ static void on_session_stored(void *ctx, int rc, const PGresult *res)
 		login_end(login, &(struct tg_login_result){.status = TG_LOGIN_WRONG});
 	} else {
 		login->cred.expires_us = tg_pg_i64(res, 0, 0);
-		login_end(login,
-			&(struct tg_login_result){TG_LOGIN_DONE, .token = login->token, .cred = &login->cred});
+		login_end(login, &(struct tg_login_result){TG_LOGIN_DONE, .token = login->token,
+					 .cred = &login->cred});
 	}
 }
 
@@ -197,7 +202,8 @@ static void hash_on_thread(uv_work_t *work)
 
 	if (login->stored[0])
 		login->right = tg_password_verify(password, login->stored);
-	else if (tg_password_hash(password, unused)) /* the same work for a name that does not exist */
+	else if (tg_password_hash(
+			 password, unused)) /* the same work for a name that does not exist */
 		login->right = false;
 }
 
@@ -217,7 +223,8 @@ static void on_hashed(uv_work_t *work, int status)
 		return;
 	}
 	if (!login->right) {
-		if (tg_pg_query(auth->pg, tg_sql_login_failed, params, 1, on_failure_counted, login))
+		if (tg_pg_query(
+			    auth->pg, tg_sql_login_failed, params, 1, on_failure_counted, login))
 			login_unavailable(login);
 		return;
 	}
@@ -245,9 +252,8 @@ static void on_account(void *ctx, int rc, const PGresult *res)
 		return;
 	}
 	if (!tg_pg_null(res, 0, 4)) {
-		login_end(login,
-			&(struct tg_login_result){
-				TG_LOGIN_LOCKED, .wait_us = tg_pg_i64(res, 0, 4) * TG_US_PER_S});
+		login_end(login, &(struct tg_login_result){TG_LOGIN_LOCKED,
+					 .wait_us = tg_pg_i64(res, 0, 4) * TG_US_PER_S});
 		return;
 	}
 	stored = tg_pg_text(res, 0, 3);
@@ -274,21 +280,24 @@ static void login_next(struct tg_auth *auth)
 	}
 	login = tg_container_of(auth->queue.next, struct login, link);
 	params[0] = login->name;
-	if (auth->closing || tg_pg_query(auth->pg, tg_sql_login_account, params, 1, on_account, login))
+	if (auth->closing ||
+		tg_pg_query(auth->pg, tg_sql_login_account, params, 1, on_account, login))
 		login_unavailable(login);
 }
 
-void tg_auth_login(struct tg_auth *auth, struct tg_slice name, struct tg_slice password, tg_login_cb cb, void *ctx)
+void tg_auth_login(struct tg_auth *auth, struct tg_slice name, struct tg_slice password,
+	tg_login_cb cb, void *ctx)
 {
 	struct login *login;
-	bool usable = name.len > 0 && name.len <= NAME_MAX_BYTES && !memchr(name.data, '\0', name.len) &&
-		password.len <= TG_PASSWORD_MAX;
+	bool usable = name.len > 0 && name.len <= NAME_MAX_BYTES &&
+		      !memchr(name.data, '\0', name.len) && password.len <= TG_PASSWORD_MAX;
 
 	if (!usable) { /* no account can have these; its length is no secret */
 		cb(ctx, &(struct tg_login_result){.status = TG_LOGIN_WRONG});
 		return;
 	}
-	login = auth->closing || auth->queued >= TG_LOGIN_QUEUE_MAX ? NULL : calloc(1, sizeof(*login));
+	login = auth->closing || auth->queued >= TG_LOGIN_QUEUE_MAX ? NULL
+								    : calloc(1, sizeof(*login));
 	if (!login) {
 		cb(ctx, &(struct tg_login_result){.status = TG_LOGIN_BUSY, .wait_us = TG_US_PER_S});
 		return;

@@ -65,7 +65,9 @@ bool tg_store_is_uuid(struct tg_slice text)
 		char c = text.data[i];
 		bool dash = i == 8 || i == 13 || i == 18 || i == 23;
 
-		if (dash ? c != '-' : !((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F')))
+		if (dash ? c != '-'
+			 : !((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') ||
+				   (c >= 'A' && c <= 'F')))
 			return false;
 	}
 	return true;
@@ -102,7 +104,8 @@ static void put_counts(struct filler *f, const struct tg_case *kase)
 	put(f, "emergency", json_boolean(kase->emergency));
 	put_int(f, "supervise_level", kase->supervise_level);
 	put(f, "escalation_level",
-		kase->escalation_level < 0 ? json_null() : json_integer((json_int_t)kase->escalation_level));
+		kase->escalation_level < 0 ? json_null()
+					   : json_integer((json_int_t)kase->escalation_level));
 	put_int(f, "rework_count", kase->rework_count);
 	put_int(f, "return_count", kase->return_count);
 	put_int(f, "extension_count", kase->extension_count);
@@ -129,7 +132,8 @@ static json_t *case_json(const struct tg_case *kase, bool fresh)
 	put_str(&f, "domain", kase->domain);
 	put_str(&f, "type_code", kase->type_code);
 	put_str(&f, "title", kase->title);
-	put(&f, "condition", kase->condition ? json_integer((json_int_t)kase->condition) : json_null());
+	put(&f, "condition",
+		kase->condition ? json_integer((json_int_t)kase->condition) : json_null());
 	put_str(&f, "handle_limit", kase->handle_limit);
 	put_str(&f, "grid_cell", kase->grid_cell);
 	put_str(&f, "street", kase->street);
@@ -168,12 +172,14 @@ static json_t *task_json(const struct tg_task *t)
 }
 
 /* When each rung of the ladder is reached if the clock now runs on. */
-static json_t *levels_json(const struct tg_case *kase, const struct tg_city *city, const struct tg_clock *k, int64_t now_us)
+static json_t *levels_json(const struct tg_case *kase, const struct tg_city *city,
+	const struct tg_clock *k, int64_t now_us)
 {
 	const struct tg_calendar *cal = k->calendar[0] ? tg_city_calendar(city, k->calendar) : NULL;
-	const struct tg_calendar *dept_cal = tg_city_dept(city, kase->tasks[k->task].department)
-						     ? tg_city_dept(city, kase->tasks[k->task].department)->calendar
-						     : tg_city_centre_calendar(city);
+	const struct tg_calendar *dept_cal =
+		tg_city_dept(city, kase->tasks[k->task].department)
+			? tg_city_dept(city, kase->tasks[k->task].department)->calendar
+			: tg_city_centre_calendar(city);
 	int64_t total = k->amount_us, left = tg_work_count(cal, now_us, k->due_us);
 	json_t *list = json_array();
 	size_t count;
@@ -190,13 +196,15 @@ static json_t *levels_json(const struct tg_case *kase, const struct tg_city *cit
 		if (r->percent < 100)
 			at = need > 0 ? tg_work_add(cal, now_us, need) : now_us;
 		if (r->plus.n_micro) {
-			const struct tg_calendar *c = tg_unit_is_working(r->plus.unit) ? dept_cal : NULL;
+			const struct tg_calendar *c =
+				tg_unit_is_working(r->plus.unit) ? dept_cal : NULL;
 
 			at = tg_work_add(c, at, tg_limit_amount_us(&r->plus, c));
 		}
 		if (at != INT64_MAX)
-			json_array_append_new(list, json_pack("{s:i, s:o, s:i}", "level", r->level, "fire_at",
-							    time_json(at), "supervise", r->supervise));
+			json_array_append_new(
+				list, json_pack("{s:i, s:o, s:i}", "level", r->level, "fire_at",
+					      time_json(at), "supervise", r->supervise));
 	}
 	return list;
 }
@@ -206,8 +214,9 @@ static json_t *spans_json(const struct tg_clock *k)
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < k->pauses_count; i++)
-		json_array_append_new(list, json_pack("{s:o, s:o}", "from", time_json(k->pauses[i].from_us), "to",
-						    time_json(k->pauses[i].to_us)));
+		json_array_append_new(
+			list, json_pack("{s:o, s:o}", "from", time_json(k->pauses[i].from_us), "to",
+				      time_json(k->pauses[i].to_us)));
 	return list;
 }
 
@@ -216,13 +225,15 @@ static json_t *extensions_json(const struct tg_clock *k)
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < k->extensions_count; i++)
-		json_array_append_new(list,
-			json_pack("{s:o, s:s, s:I}", "at", time_json(k->extensions[i].at_us), "limit",
-				k->extensions[i].limit, "amount_us", (json_int_t)k->extensions[i].amount_us));
+		json_array_append_new(
+			list, json_pack("{s:o, s:s, s:I}", "at", time_json(k->extensions[i].at_us),
+				      "limit", k->extensions[i].limit, "amount_us",
+				      (json_int_t)k->extensions[i].amount_us));
 	return list;
 }
 
-static json_t *clock_json(const struct tg_case *kase, const struct tg_city *city, const struct tg_clock *k, int64_t now_us)
+static json_t *clock_json(const struct tg_case *kase, const struct tg_city *city,
+	const struct tg_clock *k, int64_t now_us)
 {
 	static const char *const states[] = {"running", "paused", "stopped"};
 	struct filler f = {json_object(), false};
@@ -242,7 +253,9 @@ static json_t *clock_json(const struct tg_case *kase, const struct tg_city *city
 	put(&f, "remaining_us", running ? json_null() : json_integer((json_int_t)k->remaining_us));
 	put(&f, "pauses", spans_json(k));
 	put(&f, "extensions", extensions_json(k));
-	put(&f, "levels", running && k->kind == TG_CLOCK_handle ? levels_json(kase, city, k, now_us) : json_array());
+	put(&f, "levels",
+		running && k->kind == TG_CLOCK_handle ? levels_json(kase, city, k, now_us)
+						      : json_array());
 	return f.obj;
 }
 
@@ -262,7 +275,8 @@ static json_t *entry_json(const struct tg_case *kase, const struct tg_entry *e)
 	put_int(&f, "case_version", e->case_version);
 	put(&f, "task_version", task ? json_integer((json_int_t)e->task_version) : json_null());
 	put_str(&f, "note", e->note);
-	put(&f, "detail", e->detail && json_object_size(e->detail) ? json_incref(e->detail) : json_null());
+	put(&f, "detail",
+		e->detail && json_object_size(e->detail) ? json_incref(e->detail) : json_null());
 	return f.obj;
 }
 
@@ -293,9 +307,11 @@ json_t *tg_store_change(struct tg_case *kase, const struct tg_city *city, int64_
 	}
 	for (size_t i = 0; i < kase->clocks_count; i++)
 		if (kase->clocks[i].changed)
-			json_array_append_new(clocks, clock_json(kase, city, &kase->clocks[i], now_us));
+			json_array_append_new(
+				clocks, clock_json(kase, city, &kase->clocks[i], now_us));
 	for (size_t i = 0; i < kase->log_count; i++)
 		json_array_append_new(log, entry_json(kase, &kase->log[i]));
-	return json_pack("{s:b, s:o, s:o, s:o, s:o, s:o, s:o}", "new", fresh, "at", time_json(now_us), "case",
-		case_json(kase, fresh), "number", number_json(city, now_us), "tasks", tasks, "clocks", clocks, "log", log);
+	return json_pack("{s:b, s:o, s:o, s:o, s:o, s:o, s:o}", "new", fresh, "at",
+		time_json(now_us), "case", case_json(kase, fresh), "number",
+		number_json(city, now_us), "tasks", tasks, "clocks", clocks, "log", log);
 }

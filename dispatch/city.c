@@ -6,7 +6,7 @@
 
 #include "base/arena.h"
 
-#define CITY_BYTES_MAX	 ((size_t)64 << 20)
+#define CITY_BYTES_MAX   ((size_t)64 << 20)
 #define CITY_BLOCK_BYTES ((size_t)256 << 10)
 
 struct stage_limit {
@@ -51,7 +51,8 @@ bool tg_urgency_parse(struct tg_slice name, enum tg_urgency *ret)
 
 /* --- reading the document --- */
 
-/* The first fault sticks; what follows may then be nonsense but never NULL where a text is required. */
+/* The first fault sticks; what follows may then be nonsense but never NULL where a text is
+ * required. */
 struct reader {
 	struct tg_city *city;
 	struct tg_buf *why;
@@ -93,7 +94,8 @@ static const char *text_or_null(struct reader *r, const json_t *obj, const char 
 	return text ? copy(r, text) : NULL;
 }
 
-static void *array_of(struct reader *r, const json_t *doc, const char *key, size_t item_bytes, size_t *ret_count)
+static void *array_of(
+	struct reader *r, const json_t *doc, const char *key, size_t item_bytes, size_t *ret_count)
 {
 	const json_t *list = json_object_get(doc, key);
 	void *made;
@@ -134,7 +136,8 @@ static const char *limit_of(struct reader *r, const json_t *obj, const char *key
 }
 
 /* NULL periods stay NULL: the caller's default. */
-static size_t periods_of(struct reader *r, const json_t *list, struct tg_period out[TG_DAY_PERIODS_MAX])
+static size_t periods_of(
+	struct reader *r, const json_t *list, struct tg_period out[TG_DAY_PERIODS_MAX])
 {
 	size_t n = json_array_size(list);
 
@@ -175,9 +178,10 @@ static void read_days(struct reader *r, const json_t *days, struct tg_calendar *
 
 		if (r->rc)
 			return;
-		if (tg_calendar_set_day(cal, json_integer_value(json_object_get(day, "day")), day_kind(r, kind),
-			    json_is_array(own) ? periods : NULL, n, name))
-			fault(r, -TG_EPARSE, "a day's periods overlap in calendar", tg_calendar_name(cal));
+		if (tg_calendar_set_day(cal, json_integer_value(json_object_get(day, "day")),
+			    day_kind(r, kind), json_is_array(own) ? periods : NULL, n, name))
+			fault(r, -TG_EPARSE, "a day's periods overlap in calendar",
+				tg_calendar_name(cal));
 	}
 }
 
@@ -191,7 +195,8 @@ static void read_calendar(struct reader *r, const json_t *doc, struct tg_calenda
 
 	if (r->rc)
 		return;
-	if (tg_calendar_new(name, r->city->zone, json_number_value(json_object_get(doc, "hours_per_day")), ret)) {
+	if (tg_calendar_new(name, r->city->zone,
+		    json_number_value(json_object_get(doc, "hours_per_day")), ret)) {
 		fault(r, -TG_EPARSE, "hours_per_day of calendar", name);
 		return;
 	}
@@ -212,7 +217,8 @@ static void read_calendars(struct reader *r, const json_t *doc)
 	city->calendars = array_of(r, doc, "calendars", sizeof(struct tg_calendar *), &count);
 	for (size_t i = 0; i < count && !r->rc; i++) {
 		city->calendars_count = i + 1;
-		read_calendar(r, json_array_get(json_object_get(doc, "calendars"), i), &city->calendars[i]);
+		read_calendar(r, json_array_get(json_object_get(doc, "calendars"), i),
+			&city->calendars[i]);
 	}
 	if (!r->rc && !count)
 		fault(r, -TG_EPARSE, "it has no calendar", NULL);
@@ -227,9 +233,10 @@ static void read_depts(struct reader *r, const json_t *doc)
 		const json_t *o = json_array_get(json_object_get(doc, "depts"), i);
 		struct tg_dept *d = &city->depts[i];
 
-		*d = (struct tg_dept){text_of(r, o, "code"), text_of(r, o, "name_zh"), text_of(r, o, "name_en"),
-			text_of(r, o, "short_zh"), text_of(r, o, "short_en"), text_of(r, o, "pinyin"),
-			text_of(r, o, "kind"), text_of(r, o, "calendar"), NULL};
+		*d = (struct tg_dept){text_of(r, o, "code"), text_of(r, o, "name_zh"),
+			text_of(r, o, "name_en"), text_of(r, o, "short_zh"),
+			text_of(r, o, "short_en"), text_of(r, o, "pinyin"), text_of(r, o, "kind"),
+			text_of(r, o, "calendar"), NULL};
 		d->calendar = tg_city_calendar(city, d->calendar_name);
 		if (!d->calendar)
 			fault(r, -TG_EPARSE, "unknown calendar of department", d->code);
@@ -244,9 +251,10 @@ static void read_streets(struct reader *r, const json_t *doc)
 	for (size_t i = 0; i < city->streets_count; i++) {
 		const json_t *o = json_array_get(json_object_get(doc, "streets"), i);
 
-		city->streets[i] = (struct tg_street){text_of(r, o, "code"), text_of(r, o, "name_zh"),
-			text_of(r, o, "name_en"), text_of(r, o, "short_zh"), text_of(r, o, "short_en"),
-			text_of(r, o, "district")};
+		city->streets[i] =
+			(struct tg_street){text_of(r, o, "code"), text_of(r, o, "name_zh"),
+				text_of(r, o, "name_en"), text_of(r, o, "short_zh"),
+				text_of(r, o, "short_en"), text_of(r, o, "district")};
 	}
 }
 
@@ -254,13 +262,16 @@ static void read_conditions(struct reader *r, const json_t *doc, struct tg_type 
 {
 	const json_t *list = json_object_get(doc, "conditions");
 
-	type->conditions = array_of(r, doc, "conditions", sizeof(struct tg_condition), &type->conditions_count);
+	type->conditions = array_of(
+		r, doc, "conditions", sizeof(struct tg_condition), &type->conditions_count);
 	for (size_t i = 0; i < type->conditions_count; i++) {
 		const json_t *o = json_array_get(list, i);
 
-		type->conditions[i] = (struct tg_condition){json_integer_value(json_object_get(o, "condition_no")),
-			limit_of(r, o, "handle_limit"), text_of(r, o, "filing_zh"), text_of(r, o, "filing_en"),
-			text_of(r, o, "close_zh"), text_of(r, o, "close_en")};
+		type->conditions[i] = (struct tg_condition){
+			json_integer_value(json_object_get(o, "condition_no")),
+			limit_of(r, o, "handle_limit"), text_of(r, o, "filing_zh"),
+			text_of(r, o, "filing_en"), text_of(r, o, "close_zh"),
+			text_of(r, o, "close_en")};
 	}
 }
 
@@ -286,14 +297,22 @@ static void read_types(struct reader *r, const json_t *doc)
 		const json_t *o = json_array_get(json_object_get(doc, "types"), i);
 		struct tg_type *t = &city->types[i];
 
-		*t = (struct tg_type){.code = text_of(r, o, "type_code"), .class_code = text_of(r, o, "class_code"),
-			.class_zh = text_of(r, o, "class_zh"), .class_en = text_of(r, o, "class_en"),
-			.name_zh = text_of(r, o, "name_zh"), .name_en = text_of(r, o, "name_en"),
-			.short_zh = text_of(r, o, "short_zh"), .short_en = text_of(r, o, "short_en"),
-			.pinyin = text_of(r, o, "pinyin"), .domain = text_of(r, o, "domain"),
-			.lead = text_or_null(r, o, "lead"), .co = read_co(r, o),
-			.accept_limit = limit_of(r, o, "accept_limit"), .dispatch_limit = limit_of(r, o, "dispatch_limit"),
-			.dispose_limit = limit_of(r, o, "dispose_limit"), .urgency = urgency_of(r, o)};
+		*t = (struct tg_type){.code = text_of(r, o, "type_code"),
+			.class_code = text_of(r, o, "class_code"),
+			.class_zh = text_of(r, o, "class_zh"),
+			.class_en = text_of(r, o, "class_en"),
+			.name_zh = text_of(r, o, "name_zh"),
+			.name_en = text_of(r, o, "name_en"),
+			.short_zh = text_of(r, o, "short_zh"),
+			.short_en = text_of(r, o, "short_en"),
+			.pinyin = text_of(r, o, "pinyin"),
+			.domain = text_of(r, o, "domain"),
+			.lead = text_or_null(r, o, "lead"),
+			.co = read_co(r, o),
+			.accept_limit = limit_of(r, o, "accept_limit"),
+			.dispatch_limit = limit_of(r, o, "dispatch_limit"),
+			.dispose_limit = limit_of(r, o, "dispose_limit"),
+			.urgency = urgency_of(r, o)};
 		read_conditions(r, o, t);
 	}
 }
@@ -302,11 +321,13 @@ static void read_rules(struct reader *r, const json_t *doc)
 {
 	struct tg_city *city = r->city;
 
-	city->stages = array_of(r, doc, "stage_limits", sizeof(struct stage_limit), &city->stages_count);
+	city->stages =
+		array_of(r, doc, "stage_limits", sizeof(struct stage_limit), &city->stages_count);
 	for (size_t i = 0; i < city->stages_count; i++) {
 		const json_t *o = json_array_get(json_object_get(doc, "stage_limits"), i);
 
-		city->stages[i] = (struct stage_limit){text_of(r, o, "clock"), urgency_of(r, o), limit_of(r, o, "limit_text")};
+		city->stages[i] = (struct stage_limit){
+			text_of(r, o, "clock"), urgency_of(r, o), limit_of(r, o, "limit_text")};
 	}
 	city->ladder = array_of(r, doc, "ladder", sizeof(struct tg_rung), &city->ladder_count);
 	for (size_t i = 0; i < city->ladder_count; i++) {
@@ -501,7 +522,8 @@ const struct tg_rung *tg_city_ladder(const struct tg_city *city, size_t *ret_cou
 	return city->ladder;
 }
 
-const char *tg_city_stage_limit(const struct tg_city *city, const char *clock, enum tg_urgency urgency)
+const char *tg_city_stage_limit(
+	const struct tg_city *city, const char *clock, enum tg_urgency urgency)
 {
 	for (size_t i = 0; i < city->stages_count; i++)
 		if (city->stages[i].urgency == urgency && !strcmp(city->stages[i].clock, clock))

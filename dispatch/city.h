@@ -1,6 +1,7 @@
-/* The city's reference data in memory: types with their filing conditions, departments, streets, calendars, the stage limits
- * and the escalation ladder. Immutable once built; dispatch replaces the whole when city.version changes, between two
- * callbacks, so nobody may keep a pointer into it across a return to the loop. */
+/* The city's reference data in memory: types with their filing conditions, departments, streets,
+ * calendars, the stage limits and the escalation ladder. Immutable once built; dispatch replaces
+ * the whole when city.version changes, between two callbacks, so nobody may keep a pointer into it
+ * across a return to the loop. */
 #ifndef TG_DISPATCH_CITY_H
 #define TG_DISPATCH_CITY_H
 
@@ -49,7 +50,7 @@ struct tg_rung {
 	int level;
 	int percent;
 	struct tg_limit plus; /* n_micro 0: none */
-	int supervise;	      /* 督办 level it sets at least */
+	int supervise;        /* 督办 level it sets at least */
 };
 
 struct tg_city;
@@ -69,7 +70,8 @@ const struct tg_condition *tg_type_condition(const struct tg_type *type, int64_t
 const struct tg_dept *tg_city_dept(const struct tg_city *city, const char *code);
 const struct tg_street *tg_city_street(const struct tg_city *city, const char *code);
 const struct tg_calendar *tg_city_calendar(const struct tg_city *city, const char *name);
-/* The centre's own: "default" when there is one, else the calendar most departments keep. Never NULL. */
+/* The centre's own: "default" when there is one, else the calendar most departments keep. Never
+ * NULL. */
 const struct tg_calendar *tg_city_centre_calendar(const struct tg_city *city);
 
 /* Arrays in order of code, for lists. */
@@ -77,7 +79,9 @@ const struct tg_type *tg_city_types(const struct tg_city *city, size_t *ret_coun
 const struct tg_dept *tg_city_depts(const struct tg_city *city, size_t *ret_count);
 const struct tg_street *tg_city_streets(const struct tg_city *city, size_t *ret_count);
 const struct tg_rung *tg_city_ladder(const struct tg_city *city, size_t *ret_count);
-/* The stage limit of a clock ("accept", "verify", "file", "dispatch", "sign", "check", "close") at an urgency, as text. */
-const char *tg_city_stage_limit(const struct tg_city *city, const char *clock, enum tg_urgency urgency);
+/* The stage limit of a clock ("accept", "verify", "file", "dispatch", "sign", "check", "close") at
+ * an urgency, as text. */
+const char *tg_city_stage_limit(
+	const struct tg_city *city, const char *clock, enum tg_urgency urgency);
 
 #endif

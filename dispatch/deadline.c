@@ -52,8 +52,12 @@ static void on_skipped(void *ctx, int64_t day, const char *reason)
 
 static int64_t walk(struct explained *e, struct tg_jw *w, bool periods)
 {
-	const struct tg_deadline_q q = {.cal = e->cal, .start_us = e->started_us, .amount_us = e->amount_us,
-		.pauses = e->pauses, .pauses_count = e->pauses_count, .extensions = e->extensions,
+	const struct tg_deadline_q q = {.cal = e->cal,
+		.start_us = e->started_us,
+		.amount_us = e->amount_us,
+		.pauses = e->pauses,
+		.pauses_count = e->pauses_count,
+		.extensions = e->extensions,
 		.extensions_count = e->extensions_count};
 	const struct tg_deadline_sink sink = {on_period, on_skipped, e};
 
@@ -106,13 +110,6 @@ static void write_clock(struct tg_jw *w, const char *key, struct explained *e)
 
 /* --- a stored clock --- */
 
-static int64_t number(const json_t *obj, const char *key)
-{
-	const json_t *v = json_object_get(obj, key);
-
-	return json_is_integer(v) ? json_integer_value(v) : TG_NO_TIME;
-}
-
 /* Absent or null: fallback. */
 static int instant(const json_t *obj, const char *key, int64_t fallback, int64_t *ret)
 {
@@ -121,15 +118,18 @@ static int instant(const json_t *obj, const char *key, int64_t fallback, int64_t
 	*ret = fallback;
 	if (!v || json_is_null(v))
 		return 0;
-	return json_is_string(v) ? tg_rfc3339_parse(tg_slice_cstr(json_string_value(v)), ret) : -TG_EPARSE;
+	return json_is_string(v) ? tg_rfc3339_parse(tg_slice_cstr(json_string_value(v)), ret)
+				 : -TG_EPARSE;
 }
 
 static int read_spans(const json_t *doc, struct explained *e)
 {
-	const json_t *pauses = json_object_get(doc, "pauses"), *more = json_object_get(doc, "extensions");
+	const json_t *pauses = json_object_get(doc, "pauses"),
+		     *more = json_object_get(doc, "extensions");
 	int rc = 0;
 
-	if (json_array_size(pauses) > TG_CLOCK_PAUSES_MAX || json_array_size(more) > TG_CLOCK_EXTENSIONS_MAX)
+	if (json_array_size(pauses) > TG_CLOCK_PAUSES_MAX ||
+		json_array_size(more) > TG_CLOCK_EXTENSIONS_MAX)
 		return -TG_EPARSE;
 	for (size_t i = 0; !rc && i < json_array_size(pauses); i++) {
 		struct tg_span *p = &e->pauses[e->pauses_count++];
@@ -152,20 +152,23 @@ static int read_spans(const json_t *doc, struct explained *e)
 	return rc;
 }
 
-int tg_deadline_write_stored(struct tg_jw *w, const char *key, const struct tg_city *city, const json_t *clock)
+int tg_deadline_write_stored(
+	struct tg_jw *w, const char *key, const struct tg_city *city, const json_t *clock)
 {
 	struct explained e = {.clock = json_string_value(json_object_get(clock, "kind")),
 		.task_id = json_string_value(json_object_get(clock, "task_id")),
 		.state = json_string_value(json_object_get(clock, "state")),
 		.limit = json_string_value(json_object_get(clock, "limit")),
-		.cal = tg_city_calendar(city, json_string_value(json_object_get(clock, "calendar"))),
-		.started_us = number(clock, "started_us"),
-		.due_us = number(clock, "due_us"),
-		.stopped_us = number(clock, "stopped_us"),
-		.amount_us = number(clock, "amount_us")};
+		.cal = tg_city_calendar(
+			city, json_string_value(json_object_get(clock, "calendar"))),
+		.amount_us = json_integer_value(json_object_get(clock, "amount_us"))};
 	int rc;
 
-	if (!e.clock || !e.state || !e.limit || e.started_us == TG_NO_TIME)
+	if (!e.clock || !e.state || !e.limit ||
+		instant(clock, "started_at", TG_NO_TIME, &e.started_us) ||
+		instant(clock, "due_at", TG_NO_TIME, &e.due_us) ||
+		instant(clock, "stopped_at", TG_NO_TIME, &e.stopped_us) ||
+		e.started_us == TG_NO_TIME)
 		return -TG_EPARSE;
 	if (!strcmp(e.clock, "total"))
 		return 0; /* it measures, it has no deadline */
@@ -198,17 +201,19 @@ static void ask_pauses(json_t *errors, const json_t *list, struct explained *e)
 {
 	int64_t last = e->started_us;
 
-	if (list && !json_is_null(list) && (!json_is_array(list) || json_array_size(list) > TG_CLOCK_PAUSES_MAX)) {
-		wrong(errors, "pauses", "must be a list of at most 32 {from, to}");
+	if (list && !json_is_null(list) &&
+		(!json_is_array(list) || json_array_size(list) > TG_CLOCK_PAUSES_MAX)) {
+		wrong(errors, "pauses", "must be a list of at most 16 {from, to}");
 		return;
 	}
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		struct tg_span *p = &e->pauses[e->pauses_count++];
 
 		if (instant(json_array_get(list, i), "from", TG_NO_TIME, &p->from_us) ||
-			instant(json_array_get(list, i), "to", INT64_MAX, &p->to_us) || p->from_us < last ||
-			p->to_us < p->from_us) {
-			wrong(errors, "pauses", "each needs from and to after the start, in order and apart");
+			instant(json_array_get(list, i), "to", INT64_MAX, &p->to_us) ||
+			p->from_us < last || p->to_us < p->from_us) {
+			wrong(errors, "pauses",
+				"each needs from and to after the start, in order and apart");
 			return;
 		}
 		last = p->to_us;
@@ -217,8 +222,9 @@ static void ask_pauses(json_t *errors, const json_t *list, struct explained *e)
 
 static void ask_extensions(json_t *errors, const json_t *list, struct explained *e, bool working)
 {
-	if (list && !json_is_null(list) && (!json_is_array(list) || json_array_size(list) > TG_CLOCK_EXTENSIONS_MAX)) {
-		wrong(errors, "extensions", "must be a list of at most 8 {at, limit}");
+	if (list && !json_is_null(list) &&
+		(!json_is_array(list) || json_array_size(list) > TG_CLOCK_EXTENSIONS_MAX)) {
+		wrong(errors, "extensions", "must be a list of at most 4 {at, limit}");
 		return;
 	}
 	for (size_t i = 0; i < json_array_size(list); i++) {
@@ -231,11 +237,14 @@ static void ask_extensions(json_t *errors, const json_t *list, struct explained 
 		if (!read_limit(errors, "extensions", json_object_get(x, "limit"), &limit))
 			return;
 		if (tg_unit_is_working(limit.unit) != working) {
-			wrong(errors, "extensions", "must count as the limit does: both working time, or both continuous");
+			wrong(errors, "extensions",
+				"must count as the limit does: both working time, or both "
+				"continuous");
 			return;
 		}
 		ext->amount_us = tg_limit_amount_us(&limit, e->cal);
-		snprintf(ext->limit, sizeof(ext->limit), "%s", json_string_value(json_object_get(x, "limit")));
+		snprintf(ext->limit, sizeof(ext->limit), "%s",
+			json_string_value(json_object_get(x, "limit")));
 	}
 }
 
@@ -257,7 +266,8 @@ static void ask(json_t *errors, const struct tg_city *city, const json_t *body, 
 	if (working)
 		e->cal = tg_city_calendar(city, calendar);
 	if (working && !e->cal) {
-		wrong(errors, "calendar", calendar ? "is not a calendar of this city" : "is required for wh and wd");
+		wrong(errors, "calendar",
+			calendar ? "is not a calendar of this city" : "is required for wh and wd");
 		return;
 	}
 	e->amount_us = tg_limit_amount_us(&limit, e->cal);
@@ -265,7 +275,8 @@ static void ask(json_t *errors, const struct tg_city *city, const json_t *body, 
 	ask_extensions(errors, json_object_get(body, "extensions"), e, working);
 }
 
-int tg_deadline_write_asked(struct tg_jw *w, const struct tg_city *city, const json_t *body, json_t **ret_errors)
+int tg_deadline_write_asked(
+	struct tg_jw *w, const struct tg_city *city, const json_t *body, json_t **ret_errors)
 {
 	struct explained e = {.state = "running", .stopped_us = TG_NO_TIME};
 	json_t *errors = json_array();

@@ -46,7 +46,8 @@ static void take_city(struct tg_dispatch *d, struct tg_slice text)
 	} else {
 		tg_city_free(d->city);
 		d->city = city;
-		tg_metric_set(&tg_dispatch_metrics[TG_M_CITY_VERSION], (double)tg_city_version(city));
+		tg_metric_set(
+			&tg_dispatch_metrics[TG_M_CITY_VERSION], (double)tg_city_version(city));
 		tg_log(TG_INFO, "city loaded", TG_F("name", TG_S(tg_city_name_en(city))),
 			TG_F("version", TG_I(tg_city_version(city))));
 	}
@@ -60,7 +61,8 @@ static void on_city(void *ctx, int rc, const PGresult *res)
 	if (!rc && PQntuples(res) == 1 && !tg_pg_null(res, 0, 0) && !d->stopping)
 		take_city(d, tg_pg_text(res, 0, 0));
 	else if (rc && res)
-		tg_log(TG_ERROR, "the city cannot be read", TG_F("error", TG_S(tg_pg_message(res))));
+		tg_log(TG_ERROR, "the city cannot be read",
+			TG_F("error", TG_S(tg_pg_message(res))));
 	look_later(d);
 }
 
@@ -68,7 +70,8 @@ static void on_version(void *ctx, int rc, const PGresult *res)
 {
 	struct tg_dispatch *d = ctx;
 
-	if (!rc && PQntuples(res) == 1 && (!d->city || tg_city_version(d->city) != tg_pg_i64(res, 0, 0)) && !d->stopping &&
+	if (!rc && PQntuples(res) == 1 &&
+		(!d->city || tg_city_version(d->city) != tg_pg_i64(res, 0, 0)) && !d->stopping &&
 		!tg_pg_query(d->read, sql_city, NULL, 0, on_city, d))
 		return;
 	look_later(d);
@@ -87,15 +90,18 @@ static void on_city_timer(uv_timer_t *timer)
 static int say(const char *what, int rc)
 {
 	if (rc)
-		tg_log(TG_ERROR, "cannot start", TG_F("what", TG_S(what)), TG_F("why", TG_S(tg_err_text(rc))));
+		tg_log(TG_ERROR, "cannot start", TG_F("what", TG_S(what)),
+			TG_F("why", TG_S(tg_err_text(rc))));
 	return rc;
 }
 
-/* Lists have many optional filters: a plan made for the values at hand folds those away that were not given. */
+/* Lists have many optional filters: a plan made for the values at hand folds those away that were
+ * not given. */
 static void on_read_up(void *ctx, struct tg_pg *pg)
 {
 	(void)ctx;
-	(void)!tg_pg_exec(pg, "SET plan_cache_mode = force_custom_plan; SET timezone = 'UTC'", NULL, NULL);
+	(void)!tg_pg_exec(
+		pg, "SET plan_cache_mode = force_custom_plan; SET timezone = 'UTC'", NULL, NULL);
 }
 
 static int start(void *role, struct tg_service *svc)
@@ -109,11 +115,13 @@ static int start(void *role, struct tg_service *svc)
 	d->loop = tg_service_loop(svc);
 	rc = say("metrics", tg_metric_register(tg_dispatch_metrics, TG_M_COUNT));
 	if (!rc)
-		rc = say("write connections", tg_pg_pool_open(d->loop, conf->postgres_url, "tongguan dispatch",
-						      (int)conf->dispatch_pg_connections, &d->write));
+		rc = say("write connections",
+			tg_pg_pool_open(d->loop, conf->postgres_url, "tongguan dispatch",
+				(int)conf->dispatch_pg_connections, &d->write));
 	if (!rc)
 		rc = say("read connection",
-			tg_pg_open(d->loop, conf->postgres_url, "tongguan dispatch read", &read_ops, d, &d->read));
+			tg_pg_open(d->loop, conf->postgres_url, "tongguan dispatch read", &read_ops,
+				d, &d->read));
 	if (!rc)
 		rc = say("outbox", tg_outbox_open(d, &d->outbox));
 	if (!rc)
@@ -121,8 +129,9 @@ static int start(void *role, struct tg_service *svc)
 	if (!rc)
 		rc = say("intake", tg_intake_open(d, &d->intake));
 	if (!rc)
-		rc = say("reports", tg_producer_open(d->loop, conf->kafka_brokers, "tongguan-dispatch-reports",
-					    tg_api_report_delivered, d, &d->reports));
+		rc = say("reports",
+			tg_producer_open(d->loop, conf->kafka_brokers, "tongguan-dispatch-reports",
+				tg_api_report_delivered, d, &d->reports));
 	if (!rc)
 		rc = say("api", tg_api_open(d, &d->api));
 	if (rc)
@@ -136,17 +145,19 @@ static int start(void *role, struct tg_service *svc)
 static bool ready(void *role, struct tg_buf *why)
 {
 	const struct tg_dispatch *d = role;
-	const char *missing = !tg_pg_pool_up(d->write) || !tg_pg_up(d->read) ? "the database is away"
-			      : !d->city				     ? "no city is loaded (tongguan city load)"
-			      : !tg_intake_connected(d->intake)		     ? "Kafka is away"
-									     : NULL;
+	const char *missing = !tg_pg_pool_up(d->write) || !tg_pg_up(d->read)
+				      ? "the database is away"
+			      : !d->city ? "no city is loaded (tongguan city load)"
+			      : !tg_intake_connected(d->intake) ? "Kafka is away"
+								: NULL;
 
 	if (missing)
 		(void)!tg_buf_add_cstr(why, missing);
 	return !missing;
 }
 
-/* --- stop: first what brings work, then what does it, then the server, then what all of it stands on --- */
+/* --- stop: first what brings work, then what does it, then the server, then what all of it stands
+ * on --- */
 
 static void on_write_closed(void *ctx)
 {
@@ -204,7 +215,8 @@ static void stop(void *role)
 	tg_api_close(d->api, on_api_closed, d);
 }
 
-const struct tg_service_ops tg_dispatch_ops = {.name = "dispatch", .start = start, .ready = ready, .stop = stop};
+const struct tg_service_ops tg_dispatch_ops = {
+	.name = "dispatch", .start = start, .ready = ready, .stop = stop};
 
 void tg_dispatch_release(struct tg_dispatch *d)
 {

@@ -7,15 +7,16 @@
 #include "dispatch/metrics.h"
 #include "dispatch/outbox.h"
 
-#define DUE_POLL_MS	1000 /* at least this often: others write clocks too */
-#define DUE_AFTER_ACT_MS 200 /* many transitions, one look */
-#define DUE_RETRY_MS	500
-#define DUE_WAIT_MS	1000
-#define DUE_ROWS_MAX	200
-#define TG_STRING(x)	TG_STRING_(x)
-#define TG_STRING_(x)	#x
+#define DUE_POLL_MS      1000 /* at least this often: others write clocks too */
+#define DUE_AFTER_ACT_MS 200  /* many transitions, one look */
+#define DUE_RETRY_MS     500
+#define DUE_WAIT_MS      1000
+#define DUE_ROWS_MAX     200
+#define TG_STRING(x)     TG_STRING_(x)
+#define TG_STRING_(x)    #x
 
-static const char sql_escalate[] = "SELECT fired, late_us, next_in_us FROM tongguan.escalate(" TG_STRING(DUE_ROWS_MAX) ")";
+static const char sql_escalate[] =
+	"SELECT fired, late_us, next_in_us FROM tongguan.escalate(" TG_STRING(DUE_ROWS_MAX) ")";
 
 struct tg_due {
 	struct tg_dispatch *d;
@@ -79,18 +80,24 @@ static void on_escalated(void *ctx, int rc, const PGresult *res)
 
 	if (rc) {
 		if (res)
-			tg_log(TG_ERROR, "escalation failed", TG_F("error", TG_S(tg_pg_message(res))));
+			tg_log(TG_ERROR, "escalation failed",
+				TG_F("error", TG_S(tg_pg_message(res))));
 		turn_over(due, DUE_RETRY_MS);
 		return;
 	}
 	fired = tg_pg_i64(res, 0, 0);
 	if (fired) {
 		tg_metric_add(&tg_dispatch_metrics[TG_M_ESCALATIONS], (double)fired);
-		tg_metric_observe(&tg_dispatch_metrics[TG_M_ESCALATION_LATE_S], (double)tg_pg_i64(res, 0, 1) / 1e6);
+		tg_metric_observe(&tg_dispatch_metrics[TG_M_ESCALATION_LATE_S],
+			(double)tg_pg_i64(res, 0, 1) / 1e6);
 		tg_outbox_wake(due->d->outbox);
 	}
-	/* Something due that was not fired belongs to a case in work: soon again, but not at once. */
-	turn_over(due, fired == DUE_ROWS_MAX ? 0 : fired ? until_next(res) : until_next(res) < 20 ? 20 : until_next(res));
+	/* Something due that was not fired belongs to a case in work: soon again, but not at once.
+	 */
+	turn_over(due, fired == DUE_ROWS_MAX  ? 0
+		       : fired                ? until_next(res)
+		       : until_next(res) < 20 ? 20
+					      : until_next(res));
 }
 
 static void on_taken(void *ctx, int rc, struct tg_pg *pg)
@@ -129,7 +136,8 @@ int tg_due_open(struct tg_dispatch *d, struct tg_due **ret)
 
 void tg_due_wake(struct tg_due *due)
 {
-	if (due && !due->busy && !due->closed && due->at_ms > uv_now(due->d->loop) + DUE_AFTER_ACT_MS)
+	if (due && !due->busy && !due->closed &&
+		due->at_ms > uv_now(due->d->loop) + DUE_AFTER_ACT_MS)
 		set_timer(due, DUE_AFTER_ACT_MS);
 }
 

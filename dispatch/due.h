@@ -1,5 +1,6 @@
-/* Clocks that run out. The levels still to fire lie in the database; this only wakes up: at the nearest known instant, and
- * at least once a second, since another dispatcher may have written an earlier one. Any number of dispatchers may run. */
+/* Clocks that run out. The levels still to fire lie in the database; this only wakes up: at the
+ * nearest known instant, and at least once a second, since another dispatcher may have written an
+ * earlier one. Any number of dispatchers may run. */
 #ifndef TG_DISPATCH_DUE_H
 #define TG_DISPATCH_DUE_H
 

@@ -1,5 +1,5 @@
-/* The flow of incident messages: offsets from the database, a bounded queue, one batch in flight, and a message that the
- * database refuses is found and left out. */
+/* The flow of incident messages: offsets from the database, a bounded queue, one batch in flight,
+ * and a message that the database refuses is found and left out. */
 #include "dispatch/intake.h"
 
 #include <stdlib.h>
@@ -9,13 +9,14 @@
 #include "dispatch/intake_impl.h"
 #include "dispatch/metrics.h"
 
-#define INTAKE_TOPIC	  "tongguan.incidents"
-#define INTAKE_QUEUE_MAX  2000
-#define INTAKE_QUEUE_LOW  500
-#define INTAKE_RETRY_MS	  500
-#define INTAKE_TRACE_MAX  128
+#define INTAKE_TOPIC     "tongguan.incidents"
+#define INTAKE_QUEUE_MAX 2000
+#define INTAKE_QUEUE_LOW 500
+#define INTAKE_RETRY_MS  500
+#define INTAKE_TRACE_MAX 128
 
-static const char sql_offsets[] = "SELECT topic, partition, next FROM tongguan.consumer_offset WHERE consumer = $1";
+static const char sql_offsets[] =
+	"SELECT topic, partition, next FROM tongguan.consumer_offset WHERE consumer = $1";
 
 struct tg_intake {
 	struct tg_dispatch *d;
@@ -24,7 +25,7 @@ struct tg_intake {
 	size_t queued;
 	struct intake_batch batch;
 	bool busy, revoked; /* revoked: the batch in flight belongs to an assignment that is gone */
-	size_t at_most;	    /* items a batch may have: 1 while looking for a poisonous one */
+	size_t at_most;     /* items a batch may have: 1 while looking for a poisonous one */
 	uv_timer_t timer;
 	struct tg_partition *parts; /* assigned, waiting for their offsets */
 	size_t parts_count;
@@ -77,8 +78,9 @@ static void put_back(struct tg_intake *in)
 
 static void leave_out(struct tg_intake *in, struct intake_item *item)
 {
-	tg_log(TG_ERROR, "an incident message is left out: the database refuses it", TG_F("topic", TG_S(item->topic)),
-		TG_F("partition", TG_I(item->partition)), TG_F("offset", TG_I(item->offset)),
+	tg_log(TG_ERROR, "an incident message is left out: the database refuses it",
+		TG_F("topic", TG_S(item->topic)), TG_F("partition", TG_I(item->partition)),
+		TG_F("offset", TG_I(item->offset)),
 		TG_F("incident_id", TG_S(item->msg.incident_id)));
 	json_decref(item->doc);
 	item->doc = NULL; /* its offset still has to move */
@@ -123,7 +125,8 @@ static void run(struct tg_intake *in)
 		return;
 	}
 	while (b->count < in->at_most && !tg_list_empty(&in->queue)) {
-		struct intake_item *item = tg_container_of(in->queue.next, struct intake_item, link);
+		struct intake_item *item =
+			tg_container_of(in->queue.next, struct intake_item, link);
 
 		tg_list_remove(&item->link);
 		in->queued--;
@@ -140,21 +143,23 @@ static void run(struct tg_intake *in)
 static void refuse(const struct tg_record *rec, const char *why)
 {
 	tg_log(TG_WARN, "an incident message is refused", TG_F("topic", TG_S(rec->topic)),
-		TG_F("partition", TG_I(rec->partition)), TG_F("offset", TG_I(rec->offset)), TG_F("why", TG_S(why)));
+		TG_F("partition", TG_I(rec->partition)), TG_F("offset", TG_I(rec->offset)),
+		TG_F("why", TG_S(why)));
 }
 
 static bool is_uuid_text(const char *text)
 {
 	size_t n = strlen(text);
 
-	return n == 36 && strspn(text, "0123456789abcdefABCDEF-") == n && text[8] == '-' && text[13] == '-' &&
-	       text[18] == '-' && text[23] == '-';
+	return n == 36 && strspn(text, "0123456789abcdefABCDEF-") == n && text[8] == '-' &&
+	       text[13] == '-' && text[18] == '-' && text[23] == '-';
 }
 
 static void parse(struct intake_item *item, const struct tg_record *rec)
 {
 	struct tg_buf why = {0};
-	int rc = rec->value.data ? tg_json_parse(rec->value, &item->doc, &why) : tg_buf_add_cstr(&why, "a tombstone");
+	int rc = rec->value.data ? tg_json_parse(rec->value, &item->doc, &why)
+				 : tg_buf_add_cstr(&why, "a tombstone");
 
 	if (!rc && item->doc)
 		rc = tg_incident_parse(item->doc, &item->msg, &why);
@@ -200,7 +205,7 @@ static void on_end(void *ctx, const char *topic, int32_t partition, int64_t next
 
 static void drop_queue(struct tg_intake *in)
 {
-	tg_list_foreach_safe(it, next, &in->queue) {
+	tg_list_foreach_safe (it, next, &in->queue) {
 		tg_list_remove(it);
 		intake_item_free(tg_container_of(it, struct intake_item, link));
 	}
@@ -298,7 +303,8 @@ static void on_assign(void *ctx, const struct tg_partition *parts, size_t n)
 	ask_offsets(in);
 }
 
-/* The log begins later, or was made anew: whatever is there is read from its beginning; repeats are harmless. */
+/* The log begins later, or was made anew: whatever is there is read from its beginning; repeats are
+ * harmless. */
 static void on_watermarks(void *ctx, int rc, int64_t low, int64_t high)
 {
 	struct tg_partition part = ((struct lookup *)ctx)->part;
@@ -318,8 +324,9 @@ static void on_out_of_range(void *ctx, const char *topic, int32_t partition, int
 
 	strncpy(lookup->part.topic, topic, sizeof(lookup->part.topic) - 1);
 	lookup->part.partition = partition;
-	tg_log(TG_WARN, "an offset outside the log: reading from its beginning", TG_F("topic", TG_S(topic)),
-		TG_F("partition", TG_I(partition)), TG_F("offset", TG_I(offset)));
+	tg_log(TG_WARN, "an offset outside the log: reading from its beginning",
+		TG_F("topic", TG_S(topic)), TG_F("partition", TG_I(partition)),
+		TG_F("offset", TG_I(offset)));
 	if (tg_consumer_watermarks(in->consumer, topic, partition, on_watermarks, lookup)) {
 		lookup_end(lookup);
 		tg_consumer_rejoin(in->consumer);
@@ -364,11 +371,15 @@ static void shut(struct tg_intake *in)
 
 int tg_intake_open(struct tg_dispatch *d, struct tg_intake **ret)
 {
-	static const struct tg_consumer_ops ops = {on_assign, on_revoke, on_record, on_end, on_out_of_range,
-		on_consumer_closed};
+	static const struct tg_consumer_ops ops = {
+		on_assign, on_revoke, on_record, on_end, on_out_of_range, on_consumer_closed};
 	static const char *const topics[] = {INTAKE_TOPIC};
-	struct tg_consumer_conf conf = {.brokers = d->conf->kafka_brokers, .group = d->conf->dispatch_group,
-		.client_id = "tongguan-dispatch", .topics = topics, .topics_count = 1};
+	struct tg_consumer_conf conf = {.brokers = d->conf->kafka_brokers,
+		.group = d->conf->dispatch_group,
+		.client_id = "tongguan-dispatch",
+		.topics = topics,
+		.topics_count = 1,
+		.listen = d->conf->http_listen};
 	struct tg_intake *in = calloc(1, sizeof(*in));
 	int rc;
 

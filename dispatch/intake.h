@@ -1,6 +1,6 @@
-/* Incidents → cases: consumes tongguan.incidents and opens at most one case per incident; what becomes of the incident
- * afterwards is noted in its case. Offsets move in the transaction that stores what was read, so a repeated message finds
- * its revision already seen. */
+/* Incidents → cases: consumes tongguan.incidents and opens at most one case per incident; what
+ * becomes of the incident afterwards is noted in its case. Offsets move in the transaction that
+ * stores what was read, so a repeated message finds its revision already seen. */
 #ifndef TG_DISPATCH_INTAKE_H
 #define TG_DISPATCH_INTAKE_H
 

@@ -1,4 +1,5 @@
-/* One transaction of the intake: lock what is known of some incidents, decide, write, move the offsets. */
+/* One transaction of the intake: lock what is known of some incidents, decide, write, move the
+ * offsets. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -56,10 +57,12 @@ static json_t *offsets_json(const struct intake_batch *b)
 		bool last = true;
 
 		for (size_t j = i + 1; j < b->count && last; j++)
-			last = it->partition != b->items[j]->partition || strcmp(it->topic, b->items[j]->topic);
+			last = it->partition != b->items[j]->partition ||
+			       strcmp(it->topic, b->items[j]->topic);
 		if (last)
-			json_array_append_new(list, json_pack("{s:s, s:i, s:I}", "topic", it->topic, "partition",
-							    (int)it->partition, "next", (json_int_t)it->offset + 1));
+			json_array_append_new(list,
+				json_pack("{s:s, s:i, s:I}", "topic", it->topic, "partition",
+					(int)it->partition, "next", (json_int_t)it->offset + 1));
 	}
 	return list;
 }
@@ -69,9 +72,10 @@ static json_t *tell_json(const struct intake_item *it)
 {
 	const struct tg_incident_msg *m = &it->msg;
 
-	return json_pack("{s:s, s:s, s:n, s:s, s:s*, s:I, s:I, s:s, s:I, s:s*}", "kind", "incident", "incident_id",
-		m->incident_id, "case_id", "state", m->state, "merged_into", m->merged_into, "revision",
-		(json_int_t)m->revision, "severity", (json_int_t)m->severity, "domain", m->domain, "event_count",
+	return json_pack("{s:s, s:s, s:n, s:s, s:s*, s:I, s:I, s:s, s:I, s:s*}", "kind", "incident",
+		"incident_id", m->incident_id, "case_id", "state", m->state, "merged_into",
+		m->merged_into, "revision", (json_int_t)m->revision, "severity",
+		(json_int_t)m->severity, "domain", m->domain, "event_count",
 		(json_int_t)m->event_count, "grid_cell", m->grid_cell);
 }
 
@@ -80,12 +84,13 @@ static struct tg_place place_of(const json_t *known)
 	const json_t *place = json_object_get(known, "place");
 
 	return (struct tg_place){json_string_value(json_object_get(place, "grid_cell")),
-		json_string_value(json_object_get(place, "street")), json_string_value(json_object_get(place, "district"))};
+		json_string_value(json_object_get(place, "street")),
+		json_string_value(json_object_get(place, "district"))};
 }
 
 /* The change a known case gets, or a new one; NULL with *ret_rc 0: none. */
-static json_t *change_of(struct intake_batch *b, const struct intake_item *it, const json_t *known, int64_t now_us, char case_id[40],
-	int *ret_rc)
+static json_t *change_of(struct intake_batch *b, const struct intake_item *it, const json_t *known,
+	int64_t now_us, char case_id[40], int *ret_rc)
 {
 	const json_t *doc = json_object_get(known, "case");
 	struct tg_case *kase = NULL;
@@ -115,7 +120,8 @@ static json_t *change_of(struct intake_batch *b, const struct intake_item *it, c
 	return change;
 }
 
-static json_t *incident_json(struct intake_batch *b, const struct intake_item *it, const json_t *known, int64_t now_us, int *ret_rc)
+static json_t *incident_json(struct intake_batch *b, const struct intake_item *it,
+	const json_t *known, int64_t now_us, int *ret_rc)
 {
 	char case_id[40] = "";
 	json_t *change = change_of(b, it, known, now_us, case_id, ret_rc), *made;
@@ -123,9 +129,10 @@ static json_t *incident_json(struct intake_batch *b, const struct intake_item *i
 
 	if (*ret_rc)
 		return NULL;
-	made = json_pack("{s:s, s:I, s:s?, s:O?, s:O?}", "incident_id", it->msg.incident_id, "revision",
-		(json_int_t)it->msg.revision, "case_id", case_id[0] ? case_id : NULL, "from",
-		json_object_get(it->doc, "first_event_at"), "to", json_object_get(it->doc, "last_event_at"));
+	made = json_pack("{s:s, s:I, s:s?, s:O?, s:O?}", "incident_id", it->msg.incident_id,
+		"revision", (json_int_t)it->msg.revision, "case_id", case_id[0] ? case_id : NULL,
+		"from", json_object_get(it->doc, "first_event_at"), "to",
+		json_object_get(it->doc, "last_event_at"));
 #ifdef TG_BREAK_OUTBOX_AFTER_COMMIT
 	if (change && fresh) {
 		json_object_set_new(change, "silent", json_true());
@@ -172,16 +179,17 @@ static json_t *batch_json(struct intake_batch *b, const json_t *known, int *ret_
 		}
 		json_array_append_new(list, incident_json(b, it, k, now_us, ret_rc));
 	}
-	return json_pack("{s:o, s:s, s:o}", "incidents", list, "consumer", b->d->conf->dispatch_group, "offsets",
-		offsets_json(b));
+	return json_pack("{s:o, s:s, s:o}", "incidents", list, "consumer",
+		b->d->conf->dispatch_group, "offsets", offsets_json(b));
 }
 
 /* --- the transaction --- */
 
 #ifdef TG_BREAK_OUTBOX_AFTER_COMMIT
-static const char sql_tell_late[] = "SELECT tongguan.case_tell(c, e, '{}') FROM tongguan.case_file c"
-				    " JOIN tongguan.case_entry e USING (case_id)"
-				    " WHERE case_id = ANY ($1::uuid[]) ORDER BY case_id, e.seq";
+static const char sql_tell_late[] =
+	"SELECT tongguan.case_tell(c, e, '{}') FROM tongguan.case_file c"
+	" JOIN tongguan.case_entry e USING (case_id)"
+	" WHERE case_id = ANY ($1::uuid[]) ORDER BY case_id, e.seq";
 
 static void on_told_late(void *ctx, int rc, const PGresult *res)
 {
@@ -208,7 +216,8 @@ static void on_commit(void *ctx, int rc, const PGresult *res)
 	if (!b->rc && !rc && strcmp(PQcmdStatus((PGresult *)(uintptr_t)res), "COMMIT"))
 		rc = -TG_EPG;
 	/* One passage a case, as if each had been a transaction of its own. */
-	for (int i = 0; !b->rc && !rc && i < b->counts[TG_INTAKE_OPENED] + b->counts[TG_INTAKE_NOTED]; i++)
+	for (int i = 0;
+		!b->rc && !rc && i < b->counts[TG_INTAKE_OPENED] + b->counts[TG_INTAKE_NOTED]; i++)
 		tg_fault_point("dispatch_after_commit");
 #ifdef TG_BREAK_OUTBOX_AFTER_COMMIT
 	if (!b->rc && !rc && tell_late(b))
@@ -270,9 +279,10 @@ static json_t *asked_json(const struct intake_batch *b)
 		if (!it->doc || it->overtaken)
 			continue;
 		json_array_append_new(list,
-			it->msg.has_place ? json_pack("{s:s, s:f, s:f}", "incident_id", it->msg.incident_id, "lon",
-						    it->msg.lon, "lat", it->msg.lat)
-					  : json_pack("{s:s}", "incident_id", it->msg.incident_id));
+			it->msg.has_place
+				? json_pack("{s:s, s:f, s:f}", "incident_id", it->msg.incident_id,
+					  "lon", it->msg.lon, "lat", it->msg.lat)
+				: json_pack("{s:s}", "incident_id", it->msg.incident_id));
 	}
 	return list;
 }
@@ -309,7 +319,8 @@ static void mark_overtaken(struct intake_batch *b)
 
 			if (j == i || !o->doc || strcasecmp(a->msg.incident_id, o->msg.incident_id))
 				continue;
-			if (o->msg.revision > a->msg.revision || (o->msg.revision == a->msg.revision && j < i))
+			if (o->msg.revision > a->msg.revision ||
+				(o->msg.revision == a->msg.revision && j < i))
 				a->overtaken = true;
 		}
 	}

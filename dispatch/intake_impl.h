@@ -18,7 +18,7 @@ struct intake_item {
 	int64_t offset;
 	json_t *doc;
 	struct tg_incident_msg msg;
-	char *trace;	/* traceparent or NULL */
+	char *trace;    /* traceparent or NULL */
 	bool overtaken; /* the same batch holds a later revision */
 };
 void intake_item_free(struct intake_item *item);
@@ -32,14 +32,15 @@ struct intake_batch {
 	struct tg_pg *pg;
 	int counts[5]; /* by enum tg_intake_outcome */
 #ifdef TG_BREAK_OUTBOX_AFTER_COMMIT
-	struct tg_buf late; /* cases whose messages this broken build writes after the commit: {id,id,…} */
+	struct tg_buf late; /* cases whose messages this broken build writes after the commit:
+			       {id,id,…} */
 #endif
 	void (*done)(void *ctx);
 	void *ctx;
 };
 
-/* Stores what the items say and their offsets in one transaction, then done: rc 0, or nothing has changed, or (after a
- * lost connection) it is unknown and trying again is harmless. */
+/* Stores what the items say and their offsets in one transaction, then done: rc 0, or nothing has
+ * changed, or (after a lost connection) it is unknown and trying again is harmless. */
 void intake_batch_run(struct intake_batch *b, void (*done)(void *ctx), void *ctx);
 
 #endif

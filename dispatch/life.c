@@ -5,44 +5,52 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define S(state) (1u << TG_CASE_##state)
-#define T(state) (1u << TG_TASK_##state)
-#define ANY	 ((1u << TG_CASE_STATE_COUNT) - 1)
-#define T_ANY	 ((1u << TG_TASK_STATE_COUNT) - 1)
-#define TERMINAL (S(closed) | S(refused) | S(not_filed) | S(void) | S(merged))
-#define OPEN	 (ANY & ~TERMINAL)
-#define SAME	 (-1)
+#define S(state)  (1u << TG_CASE_##state)
+#define T(state)  (1u << TG_TASK_##state)
+#define ANY       ((1u << TG_CASE_STATE_COUNT) - 1)
+#define T_ANY     ((1u << TG_TASK_STATE_COUNT) - 1)
+#define TERMINAL  (S(closed) | S(refused) | S(not_filed) | S(void) | S(merged))
+#define OPEN      (ANY & ~TERMINAL)
+#define SAME      (-1)
 #define TASK_SAME (-1)
 
 #define ROLE(name) (1u << TG_ROLE_##name)
-#define SYSTEM	   ROLE(SYSTEM)
+#define SYSTEM     ROLE(SYSTEM)
 #define OPERATOR   ROLE(OPERATOR)
 #define SHIFT_LEAD ROLE(SHIFT_LEAD)
 #define DEPARTMENT ROLE(DEPARTMENT)
 #define INSPECTOR  ROLE(INSPECTOR)
 #define SUPERVISOR ROLE(SUPERVISOR)
-#define LEADER	   ROLE(LEADER)
-#define PEOPLE	   (OPERATOR | SHIFT_LEAD | DEPARTMENT | INSPECTOR | SUPERVISOR | LEADER)
+#define LEADER     ROLE(LEADER)
+#define PEOPLE     (OPERATOR | SHIFT_LEAD | DEPARTMENT | INSPECTOR | SUPERVISOR | LEADER)
 
-#define V(verb, kind) {LIFE_##verb, TG_CLOCK_##kind}
-#define CASE(name, transition, roles, from, to, guard, form, effect, ...)                          \
-	{name, transition, false, true, roles, from, T_ANY, to, -1, life_guard_##guard, life_form_##form, \
-		life_effect_##effect, {__VA_ARGS__ __VA_OPT__(, ){LIFE_VERB_END, 0}}},
-#define TASK(name, transition, roles, from, task_from, task_to, to, guard, form, effect, ...)      \
-	{name, transition, true, true, roles, from, task_from, to, task_to, life_guard_##guard, life_form_##form, \
-		life_effect_##effect, {__VA_ARGS__ __VA_OPT__(, ){LIFE_VERB_END, 0}}},
-#define LATER_CASE(name, transition, roles)                                                        \
-	{name, transition, false, false, roles, 0, 0, -1, -1, life_guard_none, life_form_none, life_effect_none, {{LIFE_VERB_END, 0}}},
-#define LATER_TASK(name, transition, roles)                                                        \
-	{name, transition, true, false, roles, 0, 0, -1, -1, life_guard_none, life_form_none, life_effect_none, {{LIFE_VERB_END, 0}}},
+#define V(verb, kind)                        \
+	{                                    \
+		LIFE_##verb, TG_CLOCK_##kind \
+	}
+#define CASE(name, transition, roles, from, to, guard, form, effect, ...)               \
+	{name, transition, false, true, roles, from, T_ANY, to, -1, life_guard_##guard, \
+		life_form_##form, life_effect_##effect,                                 \
+		{__VA_ARGS__ __VA_OPT__(, ){LIFE_VERB_END, 0}}},
+#define TASK(name, transition, roles, from, task_from, task_to, to, guard, form, effect, ...)   \
+	{name, transition, true, true, roles, from, task_from, to, task_to, life_guard_##guard, \
+		life_form_##form, life_effect_##effect,                                         \
+		{__VA_ARGS__ __VA_OPT__(, ){LIFE_VERB_END, 0}}},
+#define LATER_CASE(name, transition, roles)                                                    \
+	{name, transition, false, false, roles, 0, 0, -1, -1, life_guard_none, life_form_none, \
+		life_effect_none, {{LIFE_VERB_END, 0}}},
+#define LATER_TASK(name, transition, roles)                                                   \
+	{name, transition, true, false, roles, 0, 0, -1, -1, life_guard_none, life_form_none, \
+		life_effect_none, {{LIFE_VERB_END, 0}}},
 
 static const struct life_edge edges[] = {
 #include "dispatch/life_table.inc"
 };
 #define EDGES (sizeof(edges) / sizeof(edges[0]))
 
-static const struct life_edge report_edge = {"report", "T01", false, true, SYSTEM | OPERATOR | SHIFT_LEAD | INSPECTOR, 0,
-	0, TG_CASE_new, -1, life_guard_none, life_form_report, life_effect_report,
+static const struct life_edge report_edge = {"report", "T01", false, true,
+	SYSTEM | OPERATOR | SHIFT_LEAD | INSPECTOR, 0, 0, TG_CASE_new, -1, life_guard_none,
+	life_form_report, life_effect_report,
 	{V(START, accept), V(START, total), {LIFE_VERB_END, 0}}};
 
 /* --- names --- */
@@ -52,8 +60,8 @@ static const char *const case_states[] = {TG_CASE_STATES(TG_X)};
 static const char *const task_states[] = {TG_TASK_STATES(TG_X)};
 static const char *const clock_kinds[] = {TG_CLOCK_KINDS(TG_X)};
 #undef TG_X
-static const char *const roles[] = {"system", "operator", "shift_lead", "department", "inspector", "supervisor", "leader",
-	"auditor", "admin"};
+static const char *const roles[] = {"system", "operator", "shift_lead", "department", "inspector",
+	"supervisor", "leader", "auditor", "admin"};
 _Static_assert(sizeof(roles) / sizeof(roles[0]) == TG_ROLE_COUNT, "a name for every role");
 
 static int find_name(const char *const *names, int n, struct tg_slice name)
@@ -123,7 +131,8 @@ void life_wrong(struct life_step *step, const char *field, const char *detail)
 {
 	if (!step->errors)
 		step->errors = json_array();
-	if (json_array_append_new(step->errors, json_pack("{s:s, s:s}", "field", field, "detail", detail)))
+	if (json_array_append_new(
+		    step->errors, json_pack("{s:s, s:s}", "field", field, "detail", detail)))
 		step->failed = true;
 }
 
@@ -164,8 +173,15 @@ struct tg_task *life_add_task(struct life_step *step, const char *department, bo
 		return NULL;
 	}
 	task = &kase->tasks[kase->tasks_count++];
-	*task = (struct tg_task){.lead = lead, .state = TG_TASK_assigned, .version = 1, .assigned_us = step->in->now_us,
-		.signed_us = TG_NO_TIME, .due_us = TG_NO_TIME, .done_us = TG_NO_TIME, .round = kase->round, .changed = true};
+	*task = (struct tg_task){.lead = lead,
+		.state = TG_TASK_assigned,
+		.version = 1,
+		.assigned_us = step->in->now_us,
+		.signed_us = TG_NO_TIME,
+		.due_us = TG_NO_TIME,
+		.done_us = TG_NO_TIME,
+		.round = kase->round,
+		.changed = true};
 	assert(strlen(department) < sizeof(task->department));
 	strcpy(task->department, department);
 	return task;
@@ -188,8 +204,9 @@ static bool is_theirs(const struct tg_case *kase, const struct tg_actor *actor, 
 }
 
 /* Role apart: NULL when the edge may be taken now. */
-static const char *barred(const struct life_edge *edge, const struct tg_case *kase, const struct tg_city *city,
-	const struct tg_actor *actor, int64_t now_us, int task, bool *ret_role)
+static const char *barred(const struct life_edge *edge, const struct tg_case *kase,
+	const struct tg_city *city, const struct tg_actor *actor, int64_t now_us, int task,
+	bool *ret_role)
 {
 	*ret_role = false;
 	if (!edge->implemented)
@@ -217,7 +234,8 @@ static bool version_matches(const struct life_step *step)
 #endif
 	if (!in->check_version)
 		return true;
-	return in->version == (in->task >= 0 ? step->kase->tasks[in->task].version : step->kase->version);
+	return in->version ==
+	       (in->task >= 0 ? step->kase->tasks[in->task].version : step->kase->version);
 }
 
 static void write_entry(struct life_step *step, int from, int task_from, bool counts)
@@ -242,11 +260,18 @@ static void write_entry(struct life_step *step, int from, int task_from, bool co
 		life_detail_str(step, "task_to", tg_task_state_name((int)task->state));
 	}
 	e = &kase->log[kase->log_count++];
-	*e = (struct tg_entry){.task = step->in->task, .action = step->edge->action,
-		.actor = life_keep(step, step->in->actor->name), .actor_role = tg_role_name(step->in->actor->role),
-		.from_state = from, .to_state = (int)kase->state, .task_from = task ? task_from : -1,
-		.task_to = task ? (int)task->state : -1, .case_version = kase->version,
-		.task_version = task ? task->version : 0, .note = step->note, .detail = step->detail};
+	*e = (struct tg_entry){.task = step->in->task,
+		.action = step->edge->action,
+		.actor = life_keep(step, step->in->actor->name),
+		.actor_role = tg_role_name(step->in->actor->role),
+		.from_state = from,
+		.to_state = (int)kase->state,
+		.task_from = task ? task_from : -1,
+		.task_to = task ? (int)task->state : -1,
+		.case_version = kase->version,
+		.task_version = task ? task->version : 0,
+		.note = step->note,
+		.detail = step->detail};
 }
 
 static void take(struct life_step *step, int from)
@@ -276,14 +301,17 @@ static void decide(struct life_step *step, struct tg_refusal *ret)
 
 	check_form(step);
 	if (step->errors) {
-		*ret = (struct tg_refusal){TG_ACT_INVALID, "some values are not acceptable", step->errors};
+		*ret = (struct tg_refusal){
+			TG_ACT_INVALID, "some values are not acceptable", step->errors};
 		json_decref(step->detail);
 		return;
 	}
 	why = barred(step->edge, step->kase, in->city, in->actor, in->now_us, in->task, &role);
 	if (why || !version_matches(step)) {
 		json_decref(step->detail);
-		*ret = (struct tg_refusal){!why ? TG_ACT_STALE : role ? TG_ACT_FORBIDDEN : TG_ACT_NOT_ALLOWED,
+		*ret = (struct tg_refusal){!why   ? TG_ACT_STALE
+					   : role ? TG_ACT_FORBIDDEN
+						  : TG_ACT_NOT_ALLOWED,
 			why ? why : "somebody was faster: the version has moved on", NULL};
 		return;
 	}
@@ -291,18 +319,21 @@ static void decide(struct life_step *step, struct tg_refusal *ret)
 	*ret = (struct tg_refusal){TG_ACT_DONE, NULL, NULL};
 	if (step->failed)
 		*ret = (struct tg_refusal){TG_ACT_INVALID, "a limit of the case is reached",
-			json_pack("[{s:s, s:s}]", "field", "action", "detail", "the case cannot hold more of this")};
+			json_pack("[{s:s, s:s}]", "field", "action", "detail",
+				"the case cannot hold more of this")};
 }
 
 void tg_life_decide(struct tg_case *kase, const struct tg_life_in *in, struct tg_refusal *ret)
 {
-	struct life_step step = {.kase = kase, .in = in, .edge = find_edge(in->action, in->task >= 0)};
+	struct life_step step = {
+		.kase = kase, .in = in, .edge = find_edge(in->action, in->task >= 0)};
 
 	if (!step.edge) {
 		life_wrong(&step, "action",
-			find_edge(in->action, in->task < 0) ? in->task < 0 ? "an action of a task, not of the case"
-									   : "an action of the case, not of a task"
-							     : "unknown");
+			find_edge(in->action, in->task < 0)
+				? in->task < 0 ? "an action of a task, not of the case"
+					       : "an action of the case, not of a task"
+				: "unknown");
 		*ret = (struct tg_refusal){TG_ACT_INVALID, "no such action", step.errors};
 		return;
 	}
@@ -329,7 +360,8 @@ void tg_life_report(struct tg_case *kase, const struct tg_life_in *in, struct tg
 	}
 	check_form(&step);
 	if (step.errors) {
-		*ret = (struct tg_refusal){TG_ACT_INVALID, "some values are not acceptable", step.errors};
+		*ret = (struct tg_refusal){
+			TG_ACT_INVALID, "some values are not acceptable", step.errors};
 		return;
 	}
 	take(&step, -1);
@@ -338,14 +370,16 @@ void tg_life_report(struct tg_case *kase, const struct tg_life_in *in, struct tg
 
 /* --- what may be done --- */
 
-void tg_life_allowed(const struct tg_case *kase, const struct tg_city *city, const struct tg_actor *actor, int64_t now_us,
-	int task, void (*each)(void *ctx, const char *action), void *ctx)
+void tg_life_allowed(const struct tg_case *kase, const struct tg_city *city,
+	const struct tg_actor *actor, int64_t now_us, int task,
+	void (*each)(void *ctx, const char *action), void *ctx)
 {
 	for (size_t i = 0; i < EDGES; i++) {
 		const struct life_edge *edge = &edges[i];
 		bool role;
 
-		if (edge->on_task != (task >= 0) || !(edge->roles & 1u << actor->role) || !is_theirs(kase, actor, task))
+		if (edge->on_task != (task >= 0) || !(edge->roles & 1u << actor->role) ||
+			!is_theirs(kase, actor, task))
 			continue;
 		if (!barred(edge, kase, city, actor, now_us, task, &role))
 			each(ctx, edge->action);
@@ -370,8 +404,8 @@ size_t tg_life_edges(void)
 struct tg_edge_info tg_life_edge(size_t i)
 {
 	assert(i < EDGES);
-	return (struct tg_edge_info){edges[i].action, edges[i].transition, edges[i].on_task, edges[i].implemented,
-		edges[i].roles, edges[i].from, edges[i].task_from};
+	return (struct tg_edge_info){edges[i].action, edges[i].transition, edges[i].on_task,
+		edges[i].implemented, edges[i].roles, edges[i].from, edges[i].task_from};
 }
 
 bool tg_life_role_may(struct tg_slice action, bool on_task, enum tg_role role)

@@ -1,8 +1,10 @@
-/* The life of a case and its tasks: every edge as a row of life_table.inc, and one transition function over them. Pure: no
- * clock, no database, no memory but the arena of the case it is given.
+/* The life of a case and its tasks: every edge as a row of life_table.inc, and one transition
+ * function over them. Pure: no clock, no database, no memory but the arena of the case it is given.
  *
- * tg_life_decide() changes the snapshot in place when it accepts (and marks what has to be stored); a refusal leaves it
- * untouched. Several decisions on one snapshot may be stored together. */
+ * tg_life_decide() changes the snapshot in place when it accepts (and marks what has to be stored);
+ * a refusal leaves it untouched, but for one: a case that has reached a named limit is refused
+ * after the attempt and must be thrown away. Several decisions on one snapshot may be stored
+ * together. */
 #ifndef TG_DISPATCH_LIFE_H
 #define TG_DISPATCH_LIFE_H
 
@@ -20,30 +22,32 @@
 #define TG_NO_TIME INT64_MIN
 
 /* X(name) – names on the wire, in the order of the life. */
+/* clang-format off */
 #define TG_CASE_STATES(X)                                                                          \
-	X(new) X(verifying) X(to_file) X(to_dispatch) X(assigned) X(handling) X(review) X(checking) \
-	X(to_close) X(closed) X(refused) X(not_filed) X(void) X(merged)
+	X(new) X(verifying) X(to_file) X(to_dispatch) X(assigned) X(handling) X(review)            \
+	X(checking) X(to_close) X(closed) X(refused) X(not_filed) X(void) X(merged)
 #define TG_TASK_STATES(X) X(assigned) X(signed) X(done) X(returned) X(waived) X(cancelled)
 #define TG_CLOCK_KINDS(X)                                                                          \
 	X(accept) X(verify) X(file) X(dispatch) X(sign) X(handle) X(check) X(close) X(total)
+/* clang-format on */
 
 enum tg_case_state {
 #define TG_X(name) TG_CASE_##name,
 	TG_CASE_STATES(TG_X)
 #undef TG_X
-	TG_CASE_STATE_COUNT
+		TG_CASE_STATE_COUNT
 };
 enum tg_task_state {
 #define TG_X(name) TG_TASK_##name,
 	TG_TASK_STATES(TG_X)
 #undef TG_X
-	TG_TASK_STATE_COUNT
+		TG_TASK_STATE_COUNT
 };
 enum tg_clock_kind {
 #define TG_X(name) TG_CLOCK_##name,
 	TG_CLOCK_KINDS(TG_X)
 #undef TG_X
-	TG_CLOCK_KIND_COUNT
+		TG_CLOCK_KIND_COUNT
 };
 enum tg_clock_state { TG_CLOCK_RUNNING, TG_CLOCK_PAUSED, TG_CLOCK_STOPPED };
 
@@ -54,11 +58,11 @@ bool tg_case_state_parse(struct tg_slice name, enum tg_case_state *ret);
 bool tg_task_state_parse(struct tg_slice name, enum tg_task_state *ret);
 bool tg_case_state_is_terminal(enum tg_case_state state);
 
-#define TG_CASE_TASKS_MAX   32
-#define TG_CASE_CLOCKS_MAX  96
-#define TG_CLOCK_PAUSES_MAX 32
-#define TG_CLOCK_EXTENSIONS_MAX 8
-#define TG_CASE_LOG_MAX	    8
+#define TG_CASE_TASKS_MAX       32
+#define TG_CASE_CLOCKS_MAX      48
+#define TG_CLOCK_PAUSES_MAX     16
+#define TG_CLOCK_EXTENSIONS_MAX 4
+#define TG_CASE_LOG_MAX         8
 
 struct tg_clock {
 	int64_t id; /* 0: not stored yet */
@@ -96,10 +100,10 @@ struct tg_entry {
 	const char *action;
 	const char *actor, *actor_role;
 	int from_state, to_state; /* of the case; -1: none (the case begins) */
-	int task_from, task_to;	  /* -1: no task */
+	int task_from, task_to;   /* -1: no task */
 	int64_t case_version, task_version;
 	const char *note; /* free words; NULL */
-	json_t *detail;	  /* structured; NULL. Owned by the case */
+	json_t *detail;   /* structured; NULL. Owned by the case */
 };
 
 struct tg_case {
@@ -109,9 +113,9 @@ struct tg_case {
 	enum tg_case_state state;
 	int64_t version;
 	const char *domain, *type_code, *title, *text; /* NULL when unknown */
-	const char *contact;			       /* of a case to be made; never read back */
-	int64_t condition;			       /* 0: not filed yet */
-	const char *handle_limit;		       /* frozen when filed */
+	const char *contact;                           /* of a case to be made; never read back */
+	int64_t condition;                             /* 0: not filed yet */
+	const char *handle_limit;                      /* frozen when filed */
 	bool has_place;
 	double lon, lat;
 	const char *grid_cell, *street, *district;
@@ -132,7 +136,7 @@ struct tg_case {
 	struct tg_arena arena; /* every text above */
 };
 
-struct tg_case *tg_case_new(void);	 /* NULL: out of memory */
+struct tg_case *tg_case_new(void);       /* NULL: out of memory */
 void tg_case_free(struct tg_case *kase); /* NULL is fine */
 /* What SQL's case_doc() says (as a tree). -TG_EPARSE, -TG_ENOMEM, -TG_EFULL. */
 TG_MUST int tg_case_from_doc(const json_t *doc, struct tg_case **ret);
@@ -156,8 +160,8 @@ struct tg_life_in {
 
 struct tg_refusal {
 	enum tg_act_status status; /* TG_ACT_DONE: accepted */
-	const char *detail;	   /* one sentence, static */
-	json_t *errors;		   /* TG_ACT_INVALID: array of {field, detail}; the caller's reference */
+	const char *detail;        /* one sentence, static */
+	json_t *errors; /* TG_ACT_INVALID: array of {field, detail}; the caller's reference */
 };
 
 /* Checks in the contract's order: role, form, state, version. */
@@ -165,27 +169,31 @@ void tg_life_decide(struct tg_case *kase, const struct tg_life_in *in, struct tg
 /* T01: fills an empty case from fields. */
 void tg_life_report(struct tg_case *kase, const struct tg_life_in *in, struct tg_refusal *ret);
 
-/* T01 by the system, for an incident; with auto_file goes on to `to_dispatch` where type, cell and condition are known.
- * now_us is the instant of all of it. False: out of memory. */
+/* T01 by the system, for an incident; with auto_file goes on to `to_dispatch` where type, cell and
+ * condition are known. now_us is the instant of all of it. False: out of memory. */
 struct tg_incident_msg;
-TG_MUST bool tg_life_open_incident(struct tg_case *kase, const struct tg_city *city, const struct tg_incident_msg *msg,
-	const struct tg_place *place, const char *trace, int64_t now_us);
+TG_MUST bool tg_life_open_incident(struct tg_case *kase, const struct tg_city *city,
+	const struct tg_incident_msg *msg, const struct tg_place *place, const char *trace,
+	int64_t now_us);
 /* An entry `incident` of what became of it. False: out of memory. */
 TG_MUST bool tg_life_note_incident(struct tg_case *kase, const struct tg_incident_msg *msg);
 
-/* Calls each() for every action this actor may do now on the case (task -1) or on one of its tasks. */
-void tg_life_allowed(const struct tg_case *kase, const struct tg_city *city, const struct tg_actor *actor, int64_t now_us,
-	int task, void (*each)(void *ctx, const char *action), void *ctx);
-/* May this actor read the case at all? A department sees the cases in which it has or had a task. */
+/* Calls each() for every action this actor may do now on the case (task -1) or on one of its tasks.
+ */
+void tg_life_allowed(const struct tg_case *kase, const struct tg_city *city,
+	const struct tg_actor *actor, int64_t now_us, int task,
+	void (*each)(void *ctx, const char *action), void *ctx);
+/* May this actor read the case at all? A department sees the cases in which it has or had a task.
+ */
 bool tg_life_visible(const struct tg_case *kase, const struct tg_actor *actor);
 
 /* The table itself, for tests and documents. */
 struct tg_edge_info {
 	const char *action, *transition;
 	bool on_task, implemented;
-	uint32_t roles;	     /* 1 << enum tg_role */
-	uint32_t from;	     /* 1 << enum tg_case_state */
-	uint32_t task_from;  /* 1 << enum tg_task_state */
+	uint32_t roles;     /* 1 << enum tg_role */
+	uint32_t from;      /* 1 << enum tg_case_state */
+	uint32_t task_from; /* 1 << enum tg_task_state */
 };
 size_t tg_life_edges(void);
 struct tg_edge_info tg_life_edge(size_t i);

@@ -1,5 +1,5 @@
-/* The verbs of the clocks. A running clock has a deadline; a paused one has the counted time that is left; neither is ever
- * computed again from the original limit. */
+/* The verbs of the clocks. A running clock has a deadline; a paused one has the counted time that
+ * is left; neither is ever computed again from the original limit. */
 #include "dispatch/life_impl.h"
 
 #include <assert.h>
@@ -17,7 +17,8 @@ int life_find_clock(const struct tg_case *kase, enum tg_clock_kind kind, int tas
 	for (size_t i = 0; i < kase->clocks_count; i++) {
 		const struct tg_clock *k = &kase->clocks[i];
 
-		if (k->kind == kind && k->task == task && (stopped_too || k->state != TG_CLOCK_STOPPED))
+		if (k->kind == kind && k->task == task &&
+			(stopped_too || k->state != TG_CLOCK_STOPPED))
 			found = (int)i;
 	}
 	return found;
@@ -42,25 +43,31 @@ static const char *limit_text(const struct life_step *step, enum tg_clock_kind k
 static const struct tg_calendar *calendar_of(const struct life_step *step, int task)
 {
 	const struct tg_city *city = step->in->city;
-	const struct tg_dept *dept = task >= 0 ? tg_city_dept(city, step->kase->tasks[task].department) : NULL;
+	const struct tg_dept *dept =
+		task >= 0 ? tg_city_dept(city, step->kase->tasks[task].department) : NULL;
 
 	return dept ? dept->calendar : tg_city_centre_calendar(city);
 }
 
 /* NULL: continuous, or a calendar that is gone (then the time runs through). */
-static const struct tg_calendar *clock_calendar(const struct life_step *step, const struct tg_clock *k)
+static const struct tg_calendar *clock_calendar(
+	const struct life_step *step, const struct tg_clock *k)
 {
 	return k->calendar[0] ? tg_city_calendar(step->in->city, k->calendar) : NULL;
 }
 
 static void bound_by_lead(struct life_step *step, struct tg_clock *k, const struct tg_calendar *cal)
 {
-	int lead = life_lead(step->kase), at = lead < 0 ? -1 : life_find_clock(step->kase, TG_CLOCK_handle, lead, false);
+	int lead = life_lead(step->kase),
+	    at = lead < 0 ? -1 : life_find_clock(step->kase, TG_CLOCK_handle, lead, false);
 
 	if (k->task < 0 || k->task == lead || at < 0 || k->kind != TG_CLOCK_handle)
 		return;
-	if (step->kase->clocks[at].state == TG_CLOCK_RUNNING && step->kase->clocks[at].due_us < k->due_us) {
-		k->due_us = step->kase->clocks[at].due_us > k->started_us ? step->kase->clocks[at].due_us : k->started_us;
+	if (step->kase->clocks[at].state == TG_CLOCK_RUNNING &&
+		step->kase->clocks[at].due_us < k->due_us) {
+		k->due_us = step->kase->clocks[at].due_us > k->started_us
+				    ? step->kase->clocks[at].due_us
+				    : k->started_us;
 		k->amount_us = tg_work_count(cal, k->started_us, k->due_us);
 	}
 }
@@ -73,15 +80,21 @@ static void start(struct life_step *step, enum tg_clock_kind kind, int task)
 	struct tg_limit limit;
 	struct tg_clock *k;
 
-	if (kase->clocks_count == TG_CASE_CLOCKS_MAX || tg_limit_parse(tg_slice_cstr(text), &limit)) {
+	if (kase->clocks_count == TG_CASE_CLOCKS_MAX ||
+		tg_limit_parse(tg_slice_cstr(text), &limit)) {
 		step->failed = true;
 		return;
 	}
 	if (!tg_unit_is_working(limit.unit))
 		cal = NULL;
 	k = &kase->clocks[kase->clocks_count++];
-	*k = (struct tg_clock){.task = task, .kind = kind, .state = TG_CLOCK_RUNNING, .unit = limit.unit,
-		.amount_us = tg_limit_amount_us(&limit, cal), .started_us = step->in->now_us, .stopped_us = TG_NO_TIME,
+	*k = (struct tg_clock){.task = task,
+		.kind = kind,
+		.state = TG_CLOCK_RUNNING,
+		.unit = limit.unit,
+		.amount_us = tg_limit_amount_us(&limit, cal),
+		.started_us = step->in->now_us,
+		.stopped_us = TG_NO_TIME,
 		.changed = true};
 	assert(strlen(text) < sizeof(k->limit));
 	strcpy(k->limit, text);
@@ -112,8 +125,8 @@ static void halt(struct life_step *step, struct tg_clock *k, enum tg_clock_state
 		k->stopped_us = now;
 		if (k->state == TG_CLOCK_PAUSED && k->pauses_count)
 			k->pauses[k->pauses_count - 1].to_us = now;
-		if (k->kind == TG_CLOCK_handle && k->task == life_lead(step->kase) && k->state == TG_CLOCK_RUNNING &&
-			now > k->due_us)
+		if (k->kind == TG_CLOCK_handle && k->task == life_lead(step->kase) &&
+			k->state == TG_CLOCK_RUNNING && now > k->due_us)
 			step->kase->overdue = true;
 	}
 	k->state = state;
@@ -140,7 +153,8 @@ static void resume(struct life_step *step, struct tg_clock *k)
 	k->changed = true;
 }
 
-static void apply_one(struct life_step *step, enum life_verb verb, enum tg_clock_kind kind, int task)
+static void apply_one(
+	struct life_step *step, enum life_verb verb, enum tg_clock_kind kind, int task)
 {
 	struct tg_case *kase = step->kase;
 	int at = life_find_clock(kase, kind, task, verb == LIFE_RESUME);
@@ -199,11 +213,15 @@ void life_clock_apply(struct life_step *step, struct life_clock_verb verb)
 
 static int waits_on(const struct tg_case *kase)
 {
-	static const int kinds[TG_CASE_STATE_COUNT] = {
-		[TG_CASE_new] = TG_CLOCK_accept, [TG_CASE_verifying] = TG_CLOCK_verify, [TG_CASE_to_file] = TG_CLOCK_file,
-		[TG_CASE_to_dispatch] = TG_CLOCK_dispatch, [TG_CASE_assigned] = TG_CLOCK_sign,
-		[TG_CASE_handling] = TG_CLOCK_handle, [TG_CASE_review] = TG_CLOCK_check,
-		[TG_CASE_checking] = TG_CLOCK_check, [TG_CASE_to_close] = TG_CLOCK_close};
+	static const int kinds[TG_CASE_STATE_COUNT] = {[TG_CASE_new] = TG_CLOCK_accept,
+		[TG_CASE_verifying] = TG_CLOCK_verify,
+		[TG_CASE_to_file] = TG_CLOCK_file,
+		[TG_CASE_to_dispatch] = TG_CLOCK_dispatch,
+		[TG_CASE_assigned] = TG_CLOCK_sign,
+		[TG_CASE_handling] = TG_CLOCK_handle,
+		[TG_CASE_review] = TG_CLOCK_check,
+		[TG_CASE_checking] = TG_CLOCK_check,
+		[TG_CASE_to_close] = TG_CLOCK_close};
 	enum tg_clock_kind kind = (enum tg_clock_kind)kinds[kase->state];
 
 	if (tg_case_state_is_terminal(kase->state))
@@ -213,17 +231,23 @@ static int waits_on(const struct tg_case *kase)
 
 void life_derive(struct tg_case *kase)
 {
-	int lead = life_lead(kase), at = lead < 0 ? -1 : life_find_clock(kase, TG_CLOCK_handle, lead, true);
+	int lead = life_lead(kase),
+	    at = lead < 0 ? -1 : life_find_clock(kase, TG_CLOCK_handle, lead, true);
 
 	kase->due_clock = waits_on(kase);
-	kase->due_us = kase->due_clock >= 0 && kase->clocks[kase->due_clock].state == TG_CLOCK_RUNNING
-			       ? kase->clocks[kase->due_clock].due_us
-			       : TG_NO_TIME;
-	kase->handle_due_us = at < 0 || kase->clocks[at].state == TG_CLOCK_PAUSED ? TG_NO_TIME : kase->clocks[at].due_us;
+	kase->due_us =
+		kase->due_clock >= 0 && kase->clocks[kase->due_clock].state == TG_CLOCK_RUNNING
+			? kase->clocks[kase->due_clock].due_us
+			: TG_NO_TIME;
+	kase->handle_due_us = at < 0 || kase->clocks[at].state == TG_CLOCK_PAUSED
+				      ? TG_NO_TIME
+				      : kase->clocks[at].due_us;
 	for (size_t i = 0; i < kase->tasks_count; i++) {
 		struct tg_task *task = &kase->tasks[i];
 		int k = life_find_clock(kase, TG_CLOCK_handle, (int)i, true);
-		int64_t due = k < 0 || kase->clocks[k].state == TG_CLOCK_PAUSED ? TG_NO_TIME : kase->clocks[k].due_us;
+		int64_t due = k < 0 || kase->clocks[k].state == TG_CLOCK_PAUSED
+				      ? TG_NO_TIME
+				      : kase->clocks[k].due_us;
 
 		if (task->due_us != due) {
 			task->due_us = due;

@@ -5,7 +5,7 @@
 #include "dispatch/life_impl.h"
 
 #define CASE_BLOCK_BYTES ((size_t)16 << 10)
-#define CASE_BYTES_MAX	 ((size_t)1 << 20)
+#define CASE_BYTES_MAX   ((size_t)1 << 20)
 
 struct tg_case *tg_case_new(void)
 {
@@ -17,7 +17,8 @@ struct tg_case *tg_case_new(void)
 	kase->urgency = TG_NORMAL;
 	kase->escalation_level = -1;
 	kase->due_clock = -1;
-	kase->reported_us = kase->filed_us = kase->dispatched_us = kase->done_us = kase->closed_us = TG_NO_TIME;
+	kase->reported_us = kase->filed_us = kase->dispatched_us = kase->done_us = kase->closed_us =
+		TG_NO_TIME;
 	kase->due_us = kase->handle_due_us = TG_NO_TIME;
 	return kase;
 }
@@ -127,9 +128,11 @@ static int task_index(struct doc_reader *r, const char *id)
 
 static void read_spans(struct doc_reader *r, const json_t *doc, struct tg_clock *k)
 {
-	const json_t *pauses = json_object_get(doc, "pauses"), *more = json_object_get(doc, "extensions");
+	const json_t *pauses = json_object_get(doc, "pauses"),
+		     *more = json_object_get(doc, "extensions");
 
-	if (json_array_size(pauses) > TG_CLOCK_PAUSES_MAX || json_array_size(more) > TG_CLOCK_EXTENSIONS_MAX) {
+	if (json_array_size(pauses) > TG_CLOCK_PAUSES_MAX ||
+		json_array_size(more) > TG_CLOCK_EXTENSIONS_MAX) {
 		fail(r, -TG_EFULL);
 		return;
 	}
@@ -137,7 +140,8 @@ static void read_spans(struct doc_reader *r, const json_t *doc, struct tg_clock 
 		const json_t *p = json_array_get(pauses, i);
 		int64_t to = instant(r, p, "to");
 
-		k->pauses[k->pauses_count++] = (struct tg_span){instant(r, p, "from"), to == TG_NO_TIME ? INT64_MAX : to};
+		k->pauses[k->pauses_count++] =
+			(struct tg_span){instant(r, p, "from"), to == TG_NO_TIME ? INT64_MAX : to};
 	}
 	for (size_t i = 0; i < json_array_size(more); i++) {
 		const json_t *p = json_array_get(more, i);
@@ -178,9 +182,9 @@ static void read_clock(struct doc_reader *r, const json_t *doc)
 	fixed(r, doc, "limit", k->limit, sizeof(k->limit));
 	fixed(r, doc, "calendar", k->calendar, sizeof(k->calendar));
 	k->amount_us = number(doc, "amount_us");
-	k->started_us = instant(r, doc, "started_us");
-	k->due_us = instant(r, doc, "due_us");
-	k->stopped_us = instant(r, doc, "stopped_us");
+	k->started_us = instant(r, doc, "started_at");
+	k->due_us = instant(r, doc, "due_at");
+	k->stopped_us = instant(r, doc, "stopped_at");
 	k->remaining_us = number(doc, "remaining_us");
 	read_spans(r, doc, k);
 }

@@ -3,10 +3,10 @@
 
 #include "dispatch/life_impl.h"
 
-#define RETURNS_MAX	    2
-#define SUPERVISE_MAX	    3
-#define FIRST_RETURN_US	    (2 * TG_US_PER_H) /* of working time */
-#define FIRST_RETURN_SHARE  4		      /* or this part of the limit */
+#define RETURNS_MAX         2
+#define SUPERVISE_MAX       3
+#define FIRST_RETURN_US     (2 * TG_US_PER_H) /* of working time */
+#define FIRST_RETURN_SHARE  4                 /* or this part of the limit */
 #define TITLE_FROM_TEXT_MAX 90
 
 static bool is_open(const struct tg_task *task)
@@ -16,10 +16,12 @@ static bool is_open(const struct tg_task *task)
 
 /* --- guards --- */
 
-#define GUARD(name)                                                                                \
-	const char *life_guard_##name(const struct tg_case *kase, const struct life_edge *edge, const struct tg_city *city, \
-		const struct tg_actor *actor, int64_t now_us, int task, bool *ret_role)
-#define UNUSED_GUARD_ARGS ((void)edge, (void)city, (void)actor, (void)now_us, (void)task, (void)ret_role)
+#define GUARD(name)                                                                             \
+	const char *life_guard_##name(const struct tg_case *kase, const struct life_edge *edge, \
+		const struct tg_city *city, const struct tg_actor *actor, int64_t now_us,       \
+		int task, bool *ret_role)
+#define UNUSED_GUARD_ARGS \
+	((void)edge, (void)city, (void)actor, (void)now_us, (void)task, (void)ret_role)
 
 GUARD(none)
 {
@@ -46,7 +48,8 @@ GUARD(waive)
 {
 	UNUSED_GUARD_ARGS;
 	for (size_t i = 0; i < kase->tasks_count; i++)
-		if (!kase->tasks[i].lead && (is_open(&kase->tasks[i]) || kase->tasks[i].state == TG_TASK_returned))
+		if (!kase->tasks[i].lead &&
+			(is_open(&kase->tasks[i]) || kase->tasks[i].state == TG_TASK_returned))
 			return NULL;
 	return "there is no assisting task to waive";
 }
@@ -63,7 +66,9 @@ GUARD(tasks_closed)
 GUARD(supervise)
 {
 	UNUSED_GUARD_ARGS;
-	return kase->supervise_level < SUPERVISE_MAX ? NULL : "it is supervised at the highest level already";
+	return kase->supervise_level < SUPERVISE_MAX
+		       ? NULL
+		       : "it is supervised at the highest level already";
 }
 
 GUARD(return_in_time)
@@ -80,7 +85,8 @@ GUARD(return_in_time)
 		return "it has been returned twice; the second decision is final";
 	if (kase->return_count > 0)
 		return NULL;
-	left = tg_work_count(k->calendar[0] ? tg_city_calendar(city, k->calendar) : NULL, now_us, k->due_us);
+	left = tg_work_count(
+		k->calendar[0] ? tg_city_calendar(city, k->calendar) : NULL, now_us, k->due_us);
 	if (k->amount_us - left <= k->amount_us / FIRST_RETURN_SHARE)
 		return NULL;
 	if (dept && tg_work_count(dept->calendar, k->started_us, now_us) <= FIRST_RETURN_US)
@@ -94,7 +100,8 @@ GUARD(assists_done)
 	for (size_t i = 0; kase->tasks[task].lead && i < kase->tasks_count; i++) {
 		const struct tg_task *t = &kase->tasks[i];
 
-		if (!t->lead && (is_open(t) || (t->state == TG_TASK_returned && t->round == kase->round)))
+		if (!t->lead &&
+			(is_open(t) || (t->state == TG_TASK_returned && t->round == kase->round)))
 			return "an assisting task is neither done nor waived";
 	}
 	return NULL;
@@ -197,13 +204,15 @@ void life_effect_file(struct life_step *step)
 		step->detail = json_object();
 	/* What the catalogue said on that day, words and all. */
 	if (json_object_set_new(step->detail, "filed",
-		    json_pack("{s:I, s:s, s:s, s:s, s:s, s:s}", "condition", (json_int_t)kase->condition, "limit",
-			    condition->handle_limit, "filing_zh", condition->filing_zh, "filing_en", condition->filing_en,
+		    json_pack("{s:I, s:s, s:s, s:s, s:s, s:s}", "condition",
+			    (json_int_t)kase->condition, "limit", condition->handle_limit,
+			    "filing_zh", condition->filing_zh, "filing_en", condition->filing_en,
 			    "close_zh", condition->close_zh, "close_en", condition->close_en)))
 		step->failed = true;
 }
 
-/* On a second dispatch: open tasks that are not asked for again end; a wanted assistant goes on as it was. */
+/* On a second dispatch: open tasks that are not asked for again end; a wanted assistant goes on as
+ * it was. */
 static void retire_tasks(struct life_step *step, const json_t *list, size_t before)
 {
 	struct tg_case *kase = step->kase;
@@ -215,8 +224,11 @@ static void retire_tasks(struct life_step *step, const json_t *list, size_t befo
 		for (size_t j = 0; j < json_array_size(list) && is_open(task); j++) {
 			const json_t *item = json_array_get(list, j);
 
-			kept |= !task->lead && !strcmp(json_string_value(json_object_get(item, "role")), "assist") &&
-				!strcmp(json_string_value(json_object_get(item, "department")), task->department);
+			kept |= !task->lead &&
+				!strcmp(json_string_value(json_object_get(item, "role")),
+					"assist") &&
+				!strcmp(json_string_value(json_object_get(item, "department")),
+					task->department);
 		}
 		if (kept) {
 			task->round = kase->round;
@@ -294,7 +306,8 @@ void life_effect_waive(struct life_step *step)
 	for (size_t i = 0; i < kase->tasks_count; i++) {
 		struct tg_task *task = &kase->tasks[i];
 
-		if (task->lead || strcmp(task->department, code) || (!is_open(task) && task->state != TG_TASK_returned))
+		if (task->lead || strcmp(task->department, code) ||
+			(!is_open(task) && task->state != TG_TASK_returned))
 			continue;
 		task->state = TG_TASK_waived;
 		task->version++;
@@ -381,5 +394,6 @@ void life_effect_report(struct life_step *step)
 	else
 		kase->title = shortened(step, text ? text : "?");
 	kase->text = text ? life_keep(step, text) : NULL;
-	kase->contact = body_text(step, "contact") ? life_keep(step, body_text(step, "contact")) : NULL;
+	kase->contact =
+		body_text(step, "contact") ? life_keep(step, body_text(step, "contact")) : NULL;
 }

@@ -4,12 +4,12 @@
 
 #include "dispatch/life_impl.h"
 
-#define NOTE_BYTES_MAX	  4000
+#define NOTE_BYTES_MAX    4000
 #define REASON_BYTES_MAX  200
-#define TITLE_BYTES_MAX	  300
-#define TEXT_BYTES_MAX	  16384
+#define TITLE_BYTES_MAX   300
+#define TEXT_BYTES_MAX    16384
 #define CONTACT_BYTES_MAX 200
-#define EVIDENCE_MAX	  20
+#define EVIDENCE_MAX      20
 
 /* Text of at most max bytes; NULL when absent or bad (then said). */
 static const char *text_field(struct life_step *step, const char *key, size_t max, bool required)
@@ -104,7 +104,8 @@ static bool location_field(struct life_step *step, bool required)
 		return false;
 	}
 	if (!(fabs(lon) <= 180) || !(fabs(lat) <= 90)) {
-		life_wrong(step, "location", "longitude lies within 180 degrees, latitude within 90");
+		life_wrong(
+			step, "location", "longitude lies within 180 degrees, latitude within 90");
 		return false;
 	}
 	if (!step->in->place.grid_cell) {
@@ -164,7 +165,8 @@ void life_form_edit(struct life_step *step)
 	if (!any)
 		life_wrong(step, "action", "edit needs type_code, title, location or urgency");
 	type_field(step, false);
-	text_field(step, "title", TITLE_BYTES_MAX, json_object_get(step->in->body, "title") != NULL);
+	text_field(
+		step, "title", TITLE_BYTES_MAX, json_object_get(step->in->body, "title") != NULL);
 	location_field(step, false);
 	urgency_field(step, &urgency);
 }
@@ -200,7 +202,8 @@ void life_form_file(struct life_step *step)
 
 	take_note(step);
 	if (!tg_json_int(step->in->body, "condition", &no, &wrong))
-		life_wrong(step, "condition", wrong ? "must be the number of a filing condition" : "is required");
+		life_wrong(step, "condition",
+			wrong ? "must be the number of a filing condition" : "is required");
 	else if (!type || !tg_type_condition(type, no))
 		life_wrong(step, "condition", "is not a filing condition of this type");
 }
@@ -210,7 +213,8 @@ static void dispatch_one(struct life_step *step, const json_t *list, size_t at, 
 	const json_t *item = json_array_get(list, at);
 	const char *code = NULL, *role = NULL;
 
-	if (!tg_json_str(item, "department", &code, NULL) || !tg_json_str(item, "role", &role, NULL)) {
+	if (!tg_json_str(item, "department", &code, NULL) ||
+		!tg_json_str(item, "role", &role, NULL)) {
 		life_wrong(step, "tasks", "each needs department and role");
 		return;
 	}
@@ -223,7 +227,8 @@ static void dispatch_one(struct life_step *step, const json_t *list, size_t at, 
 	for (size_t i = 0; i < at; i++) {
 		const char *other = NULL;
 
-		if (tg_json_str(json_array_get(list, i), "department", &other, NULL) && !strcmp(other, code))
+		if (tg_json_str(json_array_get(list, i), "department", &other, NULL) &&
+			!strcmp(other, code))
 			life_wrong(step, "tasks", "a department stands there twice");
 	}
 }
@@ -248,7 +253,8 @@ static bool has_open_task(const struct tg_case *kase, const char *department)
 {
 	for (size_t i = 0; i < kase->tasks_count; i++)
 		if (!strcmp(kase->tasks[i].department, department) &&
-			(kase->tasks[i].state == TG_TASK_assigned || kase->tasks[i].state == TG_TASK_signed))
+			(kase->tasks[i].state == TG_TASK_assigned ||
+				kase->tasks[i].state == TG_TASK_signed))
 			return true;
 	return false;
 }
@@ -278,7 +284,8 @@ void life_form_waive(struct life_step *step)
 		return;
 	for (size_t i = 0; i < kase->tasks_count; i++)
 		found |= !kase->tasks[i].lead && !strcmp(kase->tasks[i].department, code) &&
-			 kase->tasks[i].state != TG_TASK_done && kase->tasks[i].state != TG_TASK_cancelled &&
+			 kase->tasks[i].state != TG_TASK_done &&
+			 kase->tasks[i].state != TG_TASK_cancelled &&
 			 kase->tasks[i].state != TG_TASK_waived;
 	if (!found)
 		life_wrong(step, "department", "has no assisting task that is open");

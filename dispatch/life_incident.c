@@ -9,14 +9,18 @@ static const struct tg_actor the_system = {.name = "system", .role = TG_ROLE_SYS
 
 static enum tg_urgency urgency_of(int64_t severity)
 {
-	return severity <= 1 ? TG_URGENT : severity == 2 ? TG_PRIORITY : severity == 3 ? TG_NORMAL : TG_SLOW;
+	return severity <= 1   ? TG_URGENT
+	       : severity == 2 ? TG_PRIORITY
+	       : severity == 3 ? TG_NORMAL
+			       : TG_SLOW;
 }
 
 static json_t *said(const struct tg_incident_msg *msg)
 {
-	return json_pack("{s:s, s:s, s:I, s:I, s:I, s:s*}", "incident_id", msg->incident_id, "state", msg->state, "revision",
-		(json_int_t)msg->revision, "event_count", (json_int_t)msg->event_count, "severity",
-		(json_int_t)msg->severity, "merged_into", msg->merged_into);
+	return json_pack("{s:s, s:s, s:I, s:I, s:I, s:s*}", "incident_id", msg->incident_id,
+		"state", msg->state, "revision", (json_int_t)msg->revision, "event_count",
+		(json_int_t)msg->event_count, "severity", (json_int_t)msg->severity, "merged_into",
+		msg->merged_into);
 }
 
 /* Takes detail. False when the log is full or memory is out. */
@@ -26,14 +30,21 @@ static bool add_entry(struct tg_case *kase, const char *action, int from, json_t
 		json_decref(detail);
 		return false;
 	}
-	kase->log[kase->log_count++] = (struct tg_entry){.task = -1, .action = action, .actor = the_system.name,
-		.actor_role = tg_role_name(TG_ROLE_SYSTEM), .from_state = from, .to_state = (int)kase->state,
-		.task_from = -1, .task_to = -1, .case_version = kase->version, .detail = detail};
+	kase->log[kase->log_count++] = (struct tg_entry){.task = -1,
+		.action = action,
+		.actor = the_system.name,
+		.actor_role = tg_role_name(TG_ROLE_SYSTEM),
+		.from_state = from,
+		.to_state = (int)kase->state,
+		.task_from = -1,
+		.task_to = -1,
+		.case_version = kase->version,
+		.detail = detail};
 	return true;
 }
 
-static bool fill(struct tg_case *kase, const struct tg_city *city, const struct tg_incident_msg *msg,
-	const struct tg_place *place, struct life_step *step)
+static bool fill(struct tg_case *kase, const struct tg_city *city,
+	const struct tg_incident_msg *msg, const struct tg_place *place, struct life_step *step)
 {
 	const struct tg_type *type = tg_city_type(city, msg->case_type);
 
@@ -43,7 +54,9 @@ static bool fill(struct tg_case *kase, const struct tg_city *city, const struct 
 	kase->version = 1;
 	kase->domain = life_keep(step, msg->domain);
 	kase->type_code = type ? life_keep(step, type->code) : NULL;
-	kase->title = life_keep(step, msg->title ? msg->title : type ? type->name_zh : msg->rule_id);
+	kase->title = life_keep(step, msg->title ? msg->title
+				      : type     ? type->name_zh
+						 : msg->rule_id);
 	kase->urgency = urgency_of(msg->severity);
 	kase->has_place = msg->has_place;
 	kase->lon = msg->lon;
@@ -59,14 +72,16 @@ static bool fill(struct tg_case *kase, const struct tg_city *city, const struct 
 }
 
 /* Accepting and filing by the rule's word. A case for which that cannot be is left to a person. */
-static void auto_file(struct tg_case *kase, const struct tg_city *city, const struct tg_incident_msg *msg, int64_t now_us)
+static void auto_file(struct tg_case *kase, const struct tg_city *city,
+	const struct tg_incident_msg *msg, int64_t now_us)
 {
 	const struct tg_type *type = tg_city_type(city, kase->type_code);
 	struct tg_life_in in = {.city = city, .actor = &the_system, .now_us = now_us, .task = -1};
 	struct tg_refusal refusal;
 	json_t *body;
 
-	if (!msg->auto_file || !type || !kase->grid_cell || !tg_type_condition(type, msg->condition))
+	if (!msg->auto_file || !type || !kase->grid_cell ||
+		!tg_type_condition(type, msg->condition))
 		return;
 	body = json_pack("{s:I}", "condition", (json_int_t)msg->condition);
 	if (!body)
@@ -82,16 +97,18 @@ static void auto_file(struct tg_case *kase, const struct tg_city *city, const st
 	json_decref(refusal.errors);
 }
 
-bool tg_life_open_incident(struct tg_case *kase, const struct tg_city *city, const struct tg_incident_msg *msg,
-	const struct tg_place *place, const char *trace, int64_t now_us)
+bool tg_life_open_incident(struct tg_case *kase, const struct tg_city *city,
+	const struct tg_incident_msg *msg, const struct tg_place *place, const char *trace,
+	int64_t now_us)
 {
 	struct tg_life_in in = {.city = city, .actor = &the_system, .now_us = now_us, .task = -1};
 	struct life_step step = {.kase = kase, .in = &in};
 	json_t *detail = said(msg);
 
 	if (detail)
-		json_object_set_new(detail, "rule", json_pack("{s:s, s:I}", "id", msg->rule_id, "version",
-							    (json_int_t)msg->rule_version));
+		json_object_set_new(detail, "rule",
+			json_pack("{s:s, s:I}", "id", msg->rule_id, "version",
+				(json_int_t)msg->rule_version));
 	if (detail && trace)
 		json_object_set_new(detail, "traceparent", json_string(trace));
 	if (!fill(kase, city, msg, place, &step)) {

@@ -1,6 +1,7 @@
-/* Two cursors over the committed order: `last`, up to which this process has told its subscribers, and, while it holds the
- * lease, `sent`, up to which Kafka has been given the messages. A new leader begins where the old one's acknowledgements
- * ended, so a message may come twice, never not at all. */
+/* Two cursors over the committed order: `last`, up to which this process has told its subscribers,
+ * and, while it holds the lease, `sent`, up to which Kafka has been given the messages. A new
+ * leader begins where the old one's acknowledgements ended, so a message may come twice, never not
+ * at all. */
 #include "dispatch/outbox.h"
 
 #include <sodium.h>
@@ -13,22 +14,26 @@
 #include "dispatch/dispatch.h"
 #include "dispatch/metrics.h"
 
-#define OUTBOX_TICK_MS	   20
-#define OUTBOX_RETRY_MS	   500
-#define OUTBOX_SAVE_MS	   1000
-#define OUTBOX_ROWS_MAX	   500
+#define OUTBOX_TICK_MS     20
+#define OUTBOX_RETRY_MS    500
+#define OUTBOX_SAVE_MS     1000
+#define OUTBOX_ROWS_MAX    500
 #define OUTBOX_FLIGHT_MAX  4096
 #define OUTBOX_SUBSCRIBERS 8
-#define OUTBOX_KEEP	   "72 hours"
-#define OUTBOX_TOPIC	   "tongguan.case.events"
+#define OUTBOX_KEEP        "72 hours"
+#define OUTBOX_TOPIC       "tongguan.case.events"
 
 static const char sql_begin_at[] = "SELECT last_pos FROM tongguan.outbox_lease";
-static const char sql_turn[] = "SELECT epoch, published, pos, kind, case_id, doc FROM tongguan.outbox_turn($1, $2::bigint, 500)";
-static const char sql_again[] = "SELECT 0, 0, o.pos, o.kind, coalesce(o.case_id::text, o.doc ->> 'incident_id'),"
-				" (o.doc || jsonb_build_object('pos', o.pos))::text FROM tongguan.outbox o"
-				" WHERE o.pos > $1::bigint AND o.pos <= $2::bigint ORDER BY o.pos LIMIT 500";
-static const char sql_published[] = "SELECT tongguan.outbox_published($1, $2::bigint, $3::bigint, $4::interval)";
-static const char sql_let_go[] = "UPDATE tongguan.outbox_lease SET expires_at = '-infinity' WHERE holder = $1";
+static const char sql_turn[] = "SELECT epoch, published, pos, kind, case_id, doc FROM "
+			       "tongguan.outbox_turn($1, $2::bigint, 500)";
+static const char sql_again[] =
+	"SELECT 0, 0, o.pos, o.kind, coalesce(o.case_id::text, o.doc ->> 'incident_id'),"
+	" (o.doc || jsonb_build_object('pos', o.pos))::text FROM tongguan.outbox o"
+	" WHERE o.pos > $1::bigint AND o.pos <= $2::bigint ORDER BY o.pos LIMIT 500";
+static const char sql_published[] =
+	"SELECT tongguan.outbox_published($1, $2::bigint, $3::bigint, $4::interval)";
+static const char sql_let_go[] =
+	"UPDATE tongguan.outbox_lease SET expires_at = '-infinity' WHERE holder = $1";
 
 enum { ROW_EPOCH, ROW_PUBLISHED, ROW_POS, ROW_KIND, ROW_KEY, ROW_DOC };
 
@@ -86,7 +91,8 @@ static void on_delivery(void *ctx, void *tag, int rc)
 	if (number < ob->first)
 		return; /* sent under a lease that is gone */
 	if (rc)
-		tg_log(TG_ERROR, "Kafka refused a case event for good", TG_F("why", TG_S(tg_err_text(rc))),
+		tg_log(TG_ERROR, "Kafka refused a case event for good",
+			TG_F("why", TG_S(tg_err_text(rc))),
 			TG_F("pos", TG_I(ob->flights[number % OUTBOX_FLIGHT_MAX].pos)));
 	ob->flights[number % OUTBOX_FLIGHT_MAX].done = true;
 	while (ob->first < ob->next && ob->flights[ob->first % OUTBOX_FLIGHT_MAX].done) {
@@ -105,8 +111,8 @@ static bool send_row(struct tg_outbox *ob, const PGresult *res, int row)
 	if (ob->next - ob->first == OUTBOX_FLIGHT_MAX)
 		return false;
 	ob->flights[ob->next % OUTBOX_FLIGHT_MAX] = (struct flight){pos, false};
-	if (tg_producer_send(ob->producer, OUTBOX_TOPIC, -1, tg_pg_text(res, row, ROW_KEY), tg_pg_text(res, row, ROW_DOC),
-		    headers, 1, (void *)(uintptr_t)ob->next))
+	if (tg_producer_send(ob->producer, OUTBOX_TOPIC, -1, tg_pg_text(res, row, ROW_KEY),
+		    tg_pg_text(res, row, ROW_DOC), headers, 1, (void *)(uintptr_t)ob->next))
 		return false;
 	ob->next++;
 	ob->sent = pos;
@@ -146,15 +152,16 @@ static void take_epoch(struct tg_outbox *ob, int64_t epoch, int64_t published)
 		tg_log(TG_INFO, "another dispatcher publishes");
 		return;
 	}
-	tg_log(TG_INFO, "publishing case events", TG_F("epoch", TG_I(epoch)), TG_F("from_pos", TG_I(published)));
+	tg_log(TG_INFO, "publishing case events", TG_F("epoch", TG_I(epoch)),
+		TG_F("from_pos", TG_I(published)));
 	ob->sent = ob->published = ob->saved = published;
 	ob->first = ob->next; /* what is still in flight counts for nobody */
 }
 
 static void tell(struct tg_outbox *ob, const PGresult *res, int row)
 {
-	const struct tg_outbox_row r = {tg_pg_i64(res, row, ROW_POS), tg_pg_text(res, row, ROW_KIND),
-		tg_pg_text(res, row, ROW_DOC)};
+	const struct tg_outbox_row r = {tg_pg_i64(res, row, ROW_POS),
+		tg_pg_text(res, row, ROW_KIND), tg_pg_text(res, row, ROW_DOC)};
 
 	for (size_t i = 0; i < ob->subscribers_count; i++)
 		ob->subscribers[i].on_row(ob->subscribers[i].ctx, &r);
@@ -208,7 +215,8 @@ static void on_turn(void *ctx, int rc, const PGresult *res)
 
 	if (rc) {
 		if (res)
-			tg_log(TG_ERROR, "the outbox cannot be read", TG_F("error", TG_S(tg_pg_message(res))));
+			tg_log(TG_ERROR, "the outbox cannot be read",
+				TG_F("error", TG_S(tg_pg_message(res))));
 		turn_over(ob, OUTBOX_RETRY_MS);
 		return;
 	}
@@ -266,12 +274,14 @@ int tg_outbox_open(struct tg_dispatch *d, struct tg_outbox **ret)
 	ob->d = d;
 	gethostname(host, sizeof(host) - 1);
 	snprintf(ob->me, sizeof(ob->me), "%s:%d:%08x", host, (int)getpid(), randombytes_random());
-	rc = tg_pg_open(d->loop, d->conf->postgres_url, "tongguan dispatch outbox", NULL, NULL, &ob->pg);
+	rc = tg_pg_open(
+		d->loop, d->conf->postgres_url, "tongguan dispatch outbox", NULL, NULL, &ob->pg);
 	if (rc) {
 		free(ob);
 		return rc;
 	}
-	rc = tg_producer_open(d->loop, d->conf->kafka_brokers, "tongguan-dispatch-outbox", on_delivery, ob, &ob->producer);
+	rc = tg_producer_open(d->loop, d->conf->kafka_brokers, "tongguan-dispatch-outbox",
+		on_delivery, ob, &ob->producer);
 	if (rc) {
 		tg_pg_close(ob->pg, free, ob);
 		return rc;

@@ -19,7 +19,8 @@ static double level_at(const struct tg_bucket *b, double per_s, double burst, in
 	return fmin(burst, b->level + per_s * (double)(mono_us - b->at_us) / (double)TG_US_PER_S);
 }
 
-bool tg_bucket_has(const struct tg_bucket *b, double per_s, double burst, int64_t mono_us, int64_t *ret_wait_us)
+bool tg_bucket_has(const struct tg_bucket *b, double per_s, double burst, int64_t mono_us,
+	int64_t *ret_wait_us)
 {
 	double level = level_at(b, per_s, burst, mono_us);
 
@@ -29,7 +30,8 @@ bool tg_bucket_has(const struct tg_bucket *b, double per_s, double burst, int64_
 	return false;
 }
 
-bool tg_bucket_take(struct tg_bucket *b, double per_s, double burst, int64_t mono_us, int64_t *ret_wait_us)
+bool tg_bucket_take(
+	struct tg_bucket *b, double per_s, double burst, int64_t mono_us, int64_t *ret_wait_us)
 {
 	if (!tg_bucket_has(b, per_s, burst, mono_us, ret_wait_us))
 		return false;
@@ -99,7 +101,8 @@ static struct tg_bucket *bucket_of(struct tg_ratelimit *rl, struct tg_slice key,
 	return b;
 }
 
-bool tg_ratelimit_take(struct tg_ratelimit *rl, struct tg_slice key, int64_t mono_us, int64_t *ret_wait_us)
+bool tg_ratelimit_take(
+	struct tg_ratelimit *rl, struct tg_slice key, int64_t mono_us, int64_t *ret_wait_us)
 {
 	struct tg_bucket *b;
 
@@ -112,7 +115,8 @@ bool tg_ratelimit_take(struct tg_ratelimit *rl, struct tg_slice key, int64_t mon
 	return false;
 }
 
-bool tg_ratelimit_has(struct tg_ratelimit *rl, struct tg_slice key, int64_t mono_us, int64_t *ret_wait_us)
+bool tg_ratelimit_has(
+	struct tg_ratelimit *rl, struct tg_slice key, int64_t mono_us, int64_t *ret_wait_us)
 {
 	const struct tg_bucket *b;
 

@@ -3,12 +3,12 @@
 #include <sodium.h>
 #include <string.h>
 
-#define SECRET_BYTES	32
-#define ARGON_PASSES	3
-#define ARGON_BYTES	((size_t)19 << 20)
-#define BASE64		sodium_base64_VARIANT_URLSAFE_NO_PADDING
-#define CSRF_BYTES	16
-#define CSRF_KEY	"tongguan csrf value of a session"
+#define SECRET_BYTES 32
+#define ARGON_PASSES 3
+#define ARGON_BYTES  ((size_t)19 << 20)
+#define BASE64       sodium_base64_VARIANT_URLSAFE_NO_PADDING
+#define CSRF_BYTES   16
+#define CSRF_KEY     "tongguan csrf value of a session"
 
 _Static_assert(sizeof(CSRF_KEY) - 1 == 32, "a BLAKE2b key of 32 bytes");
 _Static_assert(TG_TOKEN_HASH_BYTES == crypto_generichash_BYTES, "BLAKE2b-256");
@@ -32,10 +32,12 @@ void tg_token_make(bool session, char out[TG_TOKEN_SIZE])
 
 void tg_token_hash(struct tg_slice token, uint8_t out[TG_TOKEN_HASH_BYTES])
 {
-	crypto_generichash(out, TG_TOKEN_HASH_BYTES, (const unsigned char *)token.data, token.len, NULL, 0);
+	crypto_generichash(
+		out, TG_TOKEN_HASH_BYTES, (const unsigned char *)token.data, token.len, NULL, 0);
 }
 
-void tg_token_hash_text(const uint8_t hash[TG_TOKEN_HASH_BYTES], char out[2 * TG_TOKEN_HASH_BYTES + 3])
+void tg_token_hash_text(
+	const uint8_t hash[TG_TOKEN_HASH_BYTES], char out[2 * TG_TOKEN_HASH_BYTES + 3])
 {
 	memcpy(out, "\\x", 2);
 	tg_hex(hash, TG_TOKEN_HASH_BYTES, out + 2);

@@ -11,12 +11,13 @@
 #include "dispatch/due.h"
 #include "dispatch/outbox.h"
 
-#define STORE_WAIT_MS	5000
+#define STORE_WAIT_MS   5000
 #define NUMBER_TEXT_MAX 40
-#define HASH_TEXT_MAX	(2 + 64 + 1)
+#define HASH_TEXT_MAX   (2 + 64 + 1)
 
 static const char sql_begin[] = "BEGIN";
-static const char sql_lock[] = "SELECT tongguan.case_lock($1::uuid, $2::boolean, $3, $4, $5::bytea, $6::float8, $7::float8)";
+static const char sql_lock[] = "SELECT tongguan.case_lock($1::uuid, $2::boolean, $3, $4, "
+			       "$5::bytea, $6::float8, $7::float8)";
 static const char sql_act[] = "SELECT tongguan.case_act($1::jsonb, $2, $3, $4::bytea)";
 static const char sql_keep[] = "SELECT tongguan.idempotency_keep($1, $2, $3::bytea, $4::jsonb)";
 static const char sql_commit[] = "COMMIT";
@@ -114,7 +115,8 @@ static void on_lock(void *ctx, int rc, const PGresult *res)
 	if (!rc)
 		rc = tg_json_parse(tg_pg_text(res, 0, 0), &doc, NULL);
 	else if (res)
-		tg_log(TG_WARN, "a case could not be locked", TG_F("error", TG_S(tg_pg_message(res))));
+		tg_log(TG_WARN, "a case could not be locked",
+			TG_F("error", TG_S(tg_pg_message(res))));
 	if (!rc)
 		rc = read_locked(tx, doc, &locked);
 	if (rc) {
@@ -135,8 +137,8 @@ static void on_taken(void *ctx, int rc, struct tg_pg *pg)
 {
 	struct tg_store_tx *tx = ctx;
 	char lon[NUMBER_TEXT_MAX], lat[NUMBER_TEXT_MAX];
-	const char *params[] = {tx->has_id ? tx->id : NULL, tx->on_task ? "t" : "f", tx->scope, tx->key, tx->hash,
-		tx->has_place ? lon : NULL, tx->has_place ? lat : NULL};
+	const char *params[] = {tx->has_id ? tx->id : NULL, tx->on_task ? "t" : "f", tx->scope,
+		tx->key, tx->hash, tx->has_place ? lon : NULL, tx->has_place ? lat : NULL};
 
 	if (rc) {
 		fail_lock(tx, rc);
@@ -152,8 +154,8 @@ static void on_taken(void *ctx, int rc, struct tg_pg *pg)
 		fail_lock(tx, rc);
 }
 
-int tg_store_lock(struct tg_dispatch *d, const char *id, bool on_task, const struct tg_store_key *key,
-	const double *lon_lat, tg_store_locked_cb cb, void *ctx)
+int tg_store_lock(struct tg_dispatch *d, const char *id, bool on_task,
+	const struct tg_store_key *key, const double *lon_lat, tg_store_locked_cb cb, void *ctx)
 {
 	struct tg_store_tx *tx = calloc(1, sizeof(*tx));
 	int rc;
@@ -179,7 +181,8 @@ int tg_store_lock(struct tg_dispatch *d, const char *id, bool on_task, const str
 	strcpy(tx->hash, "\\x");
 	if (key->key.len)
 		tg_hex(key->body_sha256, 32, tx->hash + 2);
-	rc = tx->scope && tx->key ? tg_pg_pool_take(d->write, STORE_WAIT_MS, on_taken, tx) : -TG_ENOMEM;
+	rc = tx->scope && tx->key ? tg_pg_pool_take(d->write, STORE_WAIT_MS, on_taken, tx)
+				  : -TG_ENOMEM;
 	if (rc)
 		tx_free(tx);
 	return rc;
@@ -188,9 +191,10 @@ int tg_store_lock(struct tg_dispatch *d, const char *id, bool on_task, const str
 /* --- apply --- */
 
 #ifdef TG_BREAK_OUTBOX_AFTER_COMMIT
-static const char sql_tell_late[] = "SELECT tongguan.case_tell(c, e, '{}') FROM tongguan.case_file c"
-				    " JOIN tongguan.case_entry e USING (case_id)"
-				    " WHERE case_id = $1::uuid AND e.seq > c.log_seq - $2::bigint ORDER BY e.seq";
+static const char sql_tell_late[] =
+	"SELECT tongguan.case_tell(c, e, '{}') FROM tongguan.case_file c"
+	" JOIN tongguan.case_entry e USING (case_id)"
+	" WHERE case_id = $1::uuid AND e.seq > c.log_seq - $2::bigint ORDER BY e.seq";
 #endif
 
 static void finish(struct tg_store_tx *tx)
@@ -243,8 +247,10 @@ static void on_act(void *ctx, int rc, const PGresult *res)
 
 	tx->rc = rc;
 	if (rc && res)
-		tg_log(TG_ERROR, "a transition could not be written", TG_F("error", TG_S(tg_pg_message(res))),
-			TG_F("sqlstate", TG_S(tg_pg_sqlstate(res))), TG_F("case_id", TG_S(tx->case_id)));
+		tg_log(TG_ERROR, "a transition could not be written",
+			TG_F("error", TG_S(tg_pg_message(res))),
+			TG_F("sqlstate", TG_S(tg_pg_sqlstate(res))),
+			TG_F("case_id", TG_S(tx->case_id)));
 	if (!rc)
 		tx->rc = tg_buf_add_slice(&tx->doc, tg_pg_text(res, 0, 0));
 	if (tx->uncommitted) {
@@ -253,7 +259,8 @@ static void on_act(void *ctx, int rc, const PGresult *res)
 	}
 }
 
-void tg_store_apply(struct tg_store_tx *tx, struct tg_case *kase, int64_t now_us, tg_store_done_cb cb, void *ctx)
+void tg_store_apply(struct tg_store_tx *tx, struct tg_case *kase, int64_t now_us,
+	tg_store_done_cb cb, void *ctx)
 {
 	json_t *change = tg_store_change(kase, tx->d->city, now_us);
 	const char *params[] = {NULL, tx->scope, tx->key, tx->hash};

@@ -1,5 +1,5 @@
-/* Rows → the JSON the API shows: the document of SQL, without what is the program's, with what depends on the caller and
- * on the instant. */
+/* Rows → the JSON the API shows: the document of SQL, without what is the program's, with what
+ * depends on the caller and on the instant. */
 #include "dispatch/view.h"
 
 #include <stdio.h>
@@ -60,7 +60,8 @@ static json_t *amount_json(int64_t us, enum tg_unit unit, int64_t total_us, cons
 
 static json_t *clock_json(const struct viewing *v, const struct tg_clock *k)
 {
-	const struct tg_calendar *cal = k->calendar[0] ? tg_city_calendar(v->city, k->calendar) : NULL;
+	const struct tg_calendar *cal =
+		k->calendar[0] ? tg_city_calendar(v->city, k->calendar) : NULL;
 	int64_t limit_us = k->amount_us, left = k->remaining_us, next = TG_NO_TIME;
 	bool running = k->state == TG_CLOCK_RUNNING;
 	json_t *frozen = json_null();
@@ -71,20 +72,25 @@ static json_t *clock_json(const struct viewing *v, const struct tg_clock *k)
 		left = tg_work_count(cal, v->now_us, k->due_us);
 	if (running && !tg_work_open(cal, v->now_us, &next))
 		frozen = time_json(next);
-	return json_pack("{s:s, s:s, s:s, s:s, s:s?, s:o, s:o, s:o, s:I, s:I, s:o}", "kind", tg_clock_kind_name((int)k->kind),
-		"state", running ? "running" : k->state == TG_CLOCK_PAUSED ? "paused" : "stopped", "limit", k->limit, "unit",
-		tg_unit_name(k->unit), "calendar", k->calendar[0] ? k->calendar : NULL, "started_at",
-		time_json(k->started_us), "due_at", running ? time_json(k->due_us) : json_null(), "remaining",
-		amount_json(left, k->unit, k->amount_us, k->limit), "remaining_us", (json_int_t)left, "limit_us",
-		(json_int_t)limit_us, "frozen_until", frozen);
+	return json_pack("{s:s, s:s, s:s, s:s, s:s?, s:o, s:o, s:o, s:I, s:I, s:o}", "kind",
+		tg_clock_kind_name((int)k->kind), "state",
+		running                       ? "running"
+		: k->state == TG_CLOCK_PAUSED ? "paused"
+					      : "stopped",
+		"limit", k->limit, "unit", tg_unit_name(k->unit), "calendar",
+		k->calendar[0] ? k->calendar : NULL, "started_at", time_json(k->started_us),
+		"due_at", running ? time_json(k->due_us) : json_null(), "remaining",
+		amount_json(left, k->unit, k->amount_us, k->limit), "remaining_us",
+		(json_int_t)left, "limit_us", (json_int_t)limit_us, "frozen_until", frozen);
 }
 
 static bool is_overdue(const struct viewing *v)
 {
 	const struct tg_case *kase = v->kase;
 
-	return kase->overdue || (kase->handle_due_us != TG_NO_TIME && kase->done_us == TG_NO_TIME &&
-				       !tg_case_state_is_terminal(kase->state) && v->now_us > kase->handle_due_us);
+	return kase->overdue ||
+	       (kase->handle_due_us != TG_NO_TIME && kase->done_us == TG_NO_TIME &&
+		       !tg_case_state_is_terminal(kase->state) && v->now_us > kase->handle_due_us);
 }
 
 /* The live clock of a task: what it waits on. */
@@ -97,7 +103,9 @@ static const struct tg_clock *task_clock(const struct tg_case *kase, int task)
 
 		if (k->task != task || k->state == TG_CLOCK_STOPPED)
 			continue;
-		if (!found || k->kind == (kase->tasks[task].state == TG_TASK_assigned ? TG_CLOCK_sign : TG_CLOCK_handle))
+		if (!found ||
+			k->kind == (kase->tasks[task].state == TG_TASK_assigned ? TG_CLOCK_sign
+										: TG_CLOCK_handle))
 			found = k;
 	}
 	return found;
@@ -112,7 +120,8 @@ static void dress_task(const struct viewing *v, json_t *task, size_t i)
 	json_object_set_new(task, "allowed_actions", allowed(v, (int)i));
 }
 
-static int begin(struct viewing *v, const struct tg_dispatch *d, const struct tg_actor *actor, const json_t *doc, int64_t now_us)
+static int begin(struct viewing *v, const struct tg_dispatch *d, const struct tg_actor *actor,
+	const json_t *doc, int64_t now_us)
 {
 	*v = (struct viewing){d->city, actor, now_us, NULL};
 	return d->city ? tg_case_from_doc(doc, &v->kase) : -TG_ECLOSED;
@@ -152,14 +161,15 @@ static void dress_case(const struct viewing *v, json_t *doc)
 	json_object_del(doc, "clocks");
 	json_object_del(doc, "round");
 	json_object_set_new(doc, "overdue", json_boolean(is_overdue(v)));
-	json_object_set_new(doc, "clock", shown >= 0 ? clock_json(v, &v->kase->clocks[shown]) : json_null());
+	json_object_set_new(
+		doc, "clock", shown >= 0 ? clock_json(v, &v->kase->clocks[shown]) : json_null());
 	json_array_foreach (tasks, i, task)
 		dress_task(v, task, i);
 	json_object_set_new(doc, "allowed_actions", allowed(v, -1));
 }
 
-int tg_view_case(const struct tg_dispatch *d, const struct tg_actor *actor, struct tg_slice text, int64_t now_us,
-	struct tg_buf *out)
+int tg_view_case(const struct tg_dispatch *d, const struct tg_actor *actor, struct tg_slice text,
+	int64_t now_us, struct tg_buf *out)
 {
 	struct viewing v;
 	json_t *doc = NULL;
@@ -179,11 +189,12 @@ int tg_view_case(const struct tg_dispatch *d, const struct tg_actor *actor, stru
 /* Of the case, what a department's list needs; its own tasks would only repeat. */
 static json_t *case_of_task(const struct viewing *v, const json_t *doc)
 {
-	static const char *const kept[] = {"case_id", "case_no", "incident_id", "origin", "domain", "type_code", "type_name_zh",
-		"type_name_en", "type_short_zh", "type_short_en", "condition", "handle_limit", "title", "text", "state",
-		"version", "grid_cell", "street", "street_name", "street_name_en", "district", "lon", "lat", "urgency",
-		"suspended", "emergency", "supervise_level", "escalation_level", "rework_count", "return_count",
-		"reported_at", "due_at", "handle_due_at", "lead_department"};
+	static const char *const kept[] = {"case_id", "case_no", "incident_id", "origin", "domain",
+		"type_code", "type_name_zh", "type_name_en", "type_short_zh", "type_short_en",
+		"condition", "handle_limit", "title", "text", "state", "version", "grid_cell",
+		"street", "street_name", "street_name_en", "district", "lon", "lat", "urgency",
+		"suspended", "emergency", "supervise_level", "escalation_level", "rework_count",
+		"return_count", "reported_at", "due_at", "handle_due_at", "lead_department"};
 	json_t *made = json_object();
 
 	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
@@ -192,8 +203,8 @@ static json_t *case_of_task(const struct viewing *v, const json_t *doc)
 	return made;
 }
 
-int tg_view_task(const struct tg_dispatch *d, const struct tg_actor *actor, struct tg_slice text, int64_t now_us,
-	struct tg_buf *out)
+int tg_view_task(const struct tg_dispatch *d, const struct tg_actor *actor, struct tg_slice text,
+	int64_t now_us, struct tg_buf *out)
 {
 	struct viewing v;
 	json_t *doc = NULL, *kase, *task, *tasks;

@@ -20,8 +20,8 @@ struct day_override {
 struct tg_calendar {
 	char *name;
 	const struct tg_zone *zone;
-	int64_t day_us; /* what one wd means */
-	struct day_plan week[8]; /* by ISO weekday; [0] unused */
+	int64_t day_us;            /* what one wd means */
+	struct day_plan week[8];   /* by ISO weekday; [0] unused */
 	struct day_override *days; /* ascending by day */
 	size_t days_count, days_cap;
 };
@@ -85,15 +85,13 @@ int64_t tg_limit_amount_us(const struct tg_limit *limit, const struct tg_calenda
 	const int64_t micro = limit->n_micro;
 
 	switch (limit->unit) {
-	case TG_UNIT_H:
-		return limit->minutes ? micro * 60 : micro * 3600;
-	case TG_UNIT_WH:
-		return micro * 3600;
-	case TG_UNIT_ND:
-		return micro * 86400;
+	case TG_UNIT_H: return limit->minutes ? micro * 60 : micro * 3600;
+	case TG_UNIT_WH: return micro * 3600;
+	case TG_UNIT_ND: return micro * 86400;
 	case TG_UNIT_WD:
 		assert(cal);
-		/* A day of at most 24 h is below 2^37 µs: exact in 64 bits while n has at most 6 digits. */
+		/* A day of at most 24 h is below 2^37 µs: exact in 64 bits while n has at most 6
+		 * digits. */
 		return (int64_t)((__int128)micro * cal->day_us / 1000000);
 	}
 	assert(!"unit");
@@ -102,7 +100,8 @@ int64_t tg_limit_amount_us(const struct tg_limit *limit, const struct tg_calenda
 
 /* --- calendars --- */
 
-int tg_calendar_new(const char *name, const struct tg_zone *zone, double hours_per_day, struct tg_calendar **ret)
+int tg_calendar_new(const char *name, const struct tg_zone *zone, double hours_per_day,
+	struct tg_calendar **ret)
 {
 	struct tg_calendar *cal;
 
@@ -158,7 +157,8 @@ int tg_period_parse(struct tg_slice text, struct tg_period *ret)
 
 	if (text.len != 11 || text.data[2] != ':' || text.data[5] != '-' || text.data[8] != ':' ||
 		!two_digits(text.data, &h0) || !two_digits(text.data + 3, &m0) ||
-		!two_digits(text.data + 6, &h1) || !two_digits(text.data + 9, &m1) || m0 > 59 || m1 > 59)
+		!two_digits(text.data + 6, &h1) || !two_digits(text.data + 9, &m1) || m0 > 59 ||
+		m1 > 59)
 		return -TG_EPARSE;
 	p.from_us = h0 * TG_US_PER_H + m0 * TG_US_PER_MIN;
 	p.to_us = h1 * TG_US_PER_H + m1 * TG_US_PER_MIN;
@@ -186,7 +186,8 @@ static int plan_set(struct day_plan *plan, const struct tg_period *periods, size
 	return 0;
 }
 
-int tg_calendar_set_weekday(struct tg_calendar *cal, unsigned weekday, const struct tg_period *periods, size_t n)
+int tg_calendar_set_weekday(
+	struct tg_calendar *cal, unsigned weekday, const struct tg_period *periods, size_t n)
 {
 	assert(weekday >= 1 && weekday <= 7);
 	return plan_set(&cal->week[weekday], periods, n);
@@ -216,8 +217,8 @@ static const struct day_plan *usual_plan(const struct tg_calendar *cal)
 	return &cal->week[1];
 }
 
-int tg_calendar_set_day(struct tg_calendar *cal, int64_t day, enum tg_day_kind kind, const struct tg_period *periods,
-	size_t n, const char *name)
+int tg_calendar_set_day(struct tg_calendar *cal, int64_t day, enum tg_day_kind kind,
+	const struct tg_period *periods, size_t n, const char *name)
 {
 	struct day_override made = {.day = day, .kind = kind};
 	size_t at = days_find(cal, day);
@@ -256,7 +257,8 @@ int tg_calendar_set_day(struct tg_calendar *cal, int64_t day, enum tg_day_kind k
 	return 0;
 }
 
-static const struct day_plan *plan_of(const struct tg_calendar *cal, int64_t day, const struct day_override **ret)
+static const struct day_plan *plan_of(
+	const struct tg_calendar *cal, int64_t day, const struct day_override **ret)
 {
 	size_t at = days_find(cal, day);
 
@@ -386,7 +388,10 @@ static void walk_leave_day(struct walk *w)
 		return;
 	plan = plan_of(w->cal, w->day, &why);
 	if (!plan->n)
-		w->sink->skipped(w->sink->ctx, w->day, why && why->name[0] ? why->name : why ? "off" : "weekend");
+		w->sink->skipped(w->sink->ctx, w->day,
+			why && why->name[0] ? why->name
+			: why               ? "off"
+					    : "weekend");
 	else if (w->paused)
 		w->sink->skipped(w->sink->ctx, w->day, "paused");
 }

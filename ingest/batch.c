@@ -96,7 +96,7 @@ int tg_batch_add_out(struct tg_batch *batch, const struct tg_out *out)
 
 int tg_batch_add_header(struct tg_batch *batch, const char *name, struct tg_slice value)
 {
-	uint32_t len = (uint32_t)value.len;
+	uint32_t len = value.data ? (uint32_t)value.len : TG_NO_HEADER_VALUE;
 	int rc = tg_buf_add(&batch->bytes, name, strlen(name) + 1);
 
 	if (!rc)

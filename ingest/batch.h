@@ -77,6 +77,8 @@ TG_MUST int tg_batch_add_located(struct tg_batch *batch, const struct tg_located
 void tg_batch_advance(struct tg_batch *batch, size_t part, int64_t offset, int64_t occurred_us);
 void tg_batch_need_month(struct tg_batch *batch, uint32_t month);
 
+/* In place of a length: the header has no value, which is not the empty one. */
+#define TG_NO_HEADER_VALUE UINT32_MAX
 /* For who writes messages into the batch. */
 TG_MUST int tg_batch_add_header(struct tg_batch *batch, const char *name, struct tg_slice value);
 TG_MUST int tg_batch_add_out(struct tg_batch *batch, const struct tg_out *out);

@@ -7,6 +7,7 @@
 #include "proto/codec_scan.h"
 
 #define ORIGIN_HEADERS 4 /* reason, source_topic, source_partition, source_offset */
+#define HEADERS_KEPT   (UINT8_MAX - ORIGIN_HEADERS)
 
 enum param { TOPICS, PARTITIONS, OFFSETS, REASONS, DETAILS, RECEIVED, KEYS, VALUES, HEADERS };
 _Static_assert(HEADERS + 1 == TG_DEAD_PARAMS, "one array a column");
@@ -137,8 +138,8 @@ int tg_dead_add(struct tg_batch *batch, const struct tg_record *rec, size_t part
 	struct tg_dead dead = {
 		.part = part, .offset = rec->offset, .received_us = received_us, .why = why};
 	size_t bytes_len = batch->bytes.len, outs_len = batch->outs.len, outs = batch->outs_count;
-	struct tg_header headers[TG_HEADERS_MAX];
-	size_t n = tg_record_headers(rec, headers, TG_HEADERS_MAX - ORIGIN_HEADERS);
+	struct tg_header headers[HEADERS_KEPT];
+	size_t n = tg_record_headers(rec, headers, HEADERS_KEPT);
 	int rc = add_message(batch, rec, why, headers, n, &dead.value_at);
 
 	if (!rc && !stored)

@@ -139,6 +139,9 @@ static size_t read_headers(const char *p, size_t n, struct tg_header *ret)
 		p += strlen(p) + 1;
 		memcpy(&len, p, sizeof(len));
 		p += sizeof(len);
+		ret[i].value = (struct tg_slice){0};
+		if (len == TG_NO_HEADER_VALUE)
+			continue;
 		ret[i].value = (struct tg_slice){p, len};
 		p += len;
 	}

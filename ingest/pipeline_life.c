@@ -122,7 +122,7 @@ static int open_parts(struct tg_pipeline *p, const struct tg_conf *conf)
 int tg_pipeline_open(uv_loop_t *loop, const struct tg_conf *conf, struct tg_pipeline **ret)
 {
 	const struct tg_source_conf source = {
-		conf->kafka_brokers, conf->ingest_group, conf->kafka_topics};
+		conf->kafka_brokers, conf->ingest_group, conf->kafka_topics, conf->ingest_listen};
 	struct tg_pipeline *p = calloc(1, sizeof(*p));
 	int rc;
 

@@ -56,6 +56,7 @@ struct tg_source_ops {
 struct tg_source_conf {
 	const char *brokers, *group;
 	const char *topics; /* comma separated */
+	const char *listen; /* names this process in the group; see struct tg_consumer_conf */
 };
 
 TG_MUST int tg_source_open(uv_loop_t *loop, const struct tg_source_conf *conf,

@@ -113,7 +113,7 @@ CREATE TABLE tongguan.clock (
 	amount_us     bigint NOT NULL,           -- of counted time; extensions not included
 	calendar      text,                      -- NULL: continuous
 	started_at    timestamptz NOT NULL,
-	due_at        timestamptz,               -- NULL while paused
+	due_at        timestamptz,               -- while paused: what it was
 	stopped_at    timestamptz,
 	remaining_us  bigint,                    -- counted time left when paused or stopped; negative when late
 	pauses        jsonb NOT NULL DEFAULT '[]', -- [{from, to}], to null: still paused
@@ -265,9 +265,8 @@ CREATE FUNCTION tongguan.clock_doc(k tongguan.clock) RETURNS jsonb
 LANGUAGE sql STABLE AS $$
 	SELECT jsonb_build_object('clock_id', k.clock_id, 'task_id', k.task_id, 'kind', k.kind, 'state', k.state,
 		'limit', k.limit_text, 'unit', k.unit, 'amount_us', k.amount_us, 'calendar', k.calendar,
-		'started_us', tongguan.time_to_us(k.started_at), 'due_us', tongguan.time_to_us(k.due_at),
-		'stopped_us', tongguan.time_to_us(k.stopped_at), 'remaining_us', k.remaining_us, 'pauses', k.pauses,
-		'extensions', k.extensions)
+		'started_at', k.started_at, 'due_at', k.due_at, 'stopped_at', k.stopped_at,
+		'remaining_us', k.remaining_us, 'pauses', k.pauses, 'extensions', k.extensions)
 $$;
 
 CREATE FUNCTION tongguan.case_clocks(id uuid) RETURNS jsonb
@@ -290,7 +289,7 @@ BEGIN
 			'type_name_en', t.name_en, 'type_short_zh', t.short_zh, 'type_short_en', t.short_en,
 			'condition', c.condition, 'handle_limit', c.handle_limit, 'title', c.title, 'text', c.body,
 			'state', c.state, 'version', c.version, 'grid_cell', c.grid_cell, 'street', c.street, 'district', c.district,
-			'lon', ST_X(c.geom), 'lat', ST_Y(c.geom), 'urgency', c.urgency)
+			'geom', public.ST_AsGeoJSON(c.geom, 15)::jsonb, 'lon', ST_X(c.geom), 'lat', ST_Y(c.geom), 'urgency', c.urgency)
 		|| jsonb_build_object('street_name', s.name_zh, 'street_name_en', s.name_en, 'suspended', c.suspended,
 			'emergency', c.emergency,
 			'supervise_level', c.supervise_level, 'escalation_level', c.escalation_level, 'rework_count', c.rework_count,
@@ -581,6 +580,17 @@ BEGIN
 END
 $$;
 
+-- What the first of an incident's reports says, in short: mostly where. JSON null: nothing.
+CREATE FUNCTION tongguan.intake_words(i jsonb) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+	SELECT coalesce((SELECT to_jsonb(left(v.payload -> 'report' ->> 'text', 500))
+		FROM tongguan.event v
+		WHERE v.uid IN (SELECT x::uuid FROM jsonb_array_elements_text(i -> 'evidence') x)
+			AND v.occurred_at BETWEEN (i ->> 'from')::timestamptz AND (i ->> 'to')::timestamptz
+			AND v.payload -> 'report' ->> 'text' <> ''
+		ORDER BY v.occurred_at, v.uid LIMIT 1), 'null')
+$$;
+
 -- batch: {incidents: [{incident_id, revision, case_id, evidence, from, to, change, tell}], consumer, offsets}. evidence only when
 -- the case opens; tell only for an incident without a case.
 CREATE FUNCTION tongguan.intake_apply(batch jsonb) RETURNS void
@@ -590,7 +600,8 @@ DECLARE
 BEGIN
 	FOR i IN SELECT e FROM jsonb_array_elements(batch -> 'incidents') e LOOP
 		IF jsonb_typeof(i -> 'change') = 'object' THEN
-			PERFORM tongguan.case_apply(i -> 'change');
+			PERFORM tongguan.case_apply(CASE WHEN (i -> 'change' ->> 'new')::boolean
+				THEN jsonb_set(i -> 'change', '{case,body}', tongguan.intake_words(i)) ELSE i -> 'change' END);
 		END IF;
 		UPDATE tongguan.case_incident SET revision = (i ->> 'revision')::bigint,
 				case_id = coalesce((i ->> 'case_id')::uuid, case_id)
@@ -667,11 +678,11 @@ $$;
 -- after `after`. epoch 0: somebody else leads.
 CREATE FUNCTION tongguan.outbox_turn(me text, after bigint, max_rows integer)
 RETURNS TABLE (epoch bigint, published bigint, pos bigint, kind text, case_id text, doc text)
-LANGUAGE plpgsql VOLATILE AS $$
+LANGUAGE plpgsql VOLATILE SET enable_seqscan = off SET jit = off AS $$ -- no statistics yet, or old ones: it always wants the end
 #variable_conflict use_column
 DECLARE
 	l tongguan.outbox_lease;
-	numbered integer;
+	ids bigint[];
 BEGIN
 	SELECT * INTO l FROM tongguan.outbox_lease;
 	IF l.holder <> me AND l.expires_at > clock_timestamp() THEN
@@ -689,14 +700,10 @@ BEGIN
 		-- The row lock and the epoch are the fence: a woken old leader finds neither.
 		SELECT * INTO l FROM tongguan.outbox_lease x WHERE x.holder = me AND x.epoch = l.epoch FOR UPDATE;
 		IF FOUND THEN
-			WITH fresh AS (
-				SELECT o.id, l.last_pos + row_number() OVER (ORDER BY o.id) AS n
-				FROM (SELECT id FROM tongguan.outbox WHERE pos IS NULL ORDER BY id LIMIT max_rows) o
-			), put AS (
-				UPDATE tongguan.outbox o SET pos = fresh.n FROM fresh WHERE o.id = fresh.id RETURNING 1
-			)
-			SELECT count(*) INTO numbered FROM put;
-			UPDATE tongguan.outbox_lease SET last_pos = l.last_pos + numbered;
+			SELECT array_agg(o.id ORDER BY o.id) INTO ids
+				FROM (SELECT id FROM tongguan.outbox WHERE pos IS NULL ORDER BY id LIMIT max_rows) o;
+			UPDATE tongguan.outbox o SET pos = l.last_pos + array_position(ids, o.id) WHERE o.id = ANY (ids);
+			UPDATE tongguan.outbox_lease SET last_pos = l.last_pos + coalesce(cardinality(ids), 0);
 		ELSE
 			l.epoch := 0;
 		END IF;

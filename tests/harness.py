@@ -173,6 +173,7 @@ class Role:
         if fault:
             extra |= {"TONGGUAN_FAULT_POINT": fault, "TONGGUAN_FAULT_FILE": self.fault_file}
         self.proc = subprocess.Popen([binary, name], cwd=ROOT, env=extra, stdout=self.log, stderr=self.log)
+        city.roles.append(self)
 
     def ready(self, timeout=30):
         address = {"ingest": "TONGGUAN_INGEST_LISTEN", "correlate": "TONGGUAN_CORRELATE_LISTEN",
@@ -211,6 +212,7 @@ class City:
     """`tongguan up --ephemeral`, its addresses and accounts."""
 
     def __init__(self, name="boston", roles=None, env=None, feed="none", extra=()):
+        self.roles = []  # the test's own Role objects: none outlives the city
         self._dir = tempfile.TemporaryDirectory(prefix="tongguan-test-")
         self.dir = self._dir.name
         os.chmod(self.dir, 0o755)
@@ -238,6 +240,8 @@ class City:
         self._tokens, self._producer = {}, None
 
     def close(self):
+        for role in self.roles:
+            role.kill()
         if self.up.poll() is None:
             self.up.send_signal(signal.SIGTERM)
         out, _ = self.up.communicate(timeout=90)

@@ -2,9 +2,11 @@
 #include "base/io/kafka_impl.h"
 
 #include <assert.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 
@@ -22,7 +24,7 @@ static const struct kafka_option consumer_options[] = {
 	{"enable.partition.eof", "true"},
 	{"allow.auto.create.topics", "false"},
 	{"partition.assignment.strategy", "range"},
-	{"session.timeout.ms", "10000"},
+	{"session.timeout.ms", "6000"},
 	{"heartbeat.interval.ms", "1000"},
 	{"max.poll.interval.ms", "60000"},
 	{"fetch.wait.max.ms", "50"},
@@ -243,6 +245,17 @@ static bool close_step(struct tg_consumer *c)
 	return false;
 }
 
+static void set_instance(rd_kafka_conf_t *options, const struct tg_consumer_conf *conf)
+{
+	const char *colon = conf->listen ? strrchr(conf->listen, ':') : NULL;
+	char host[HOST_NAME_MAX + 1] = "", id[HOST_NAME_MAX + 400];
+
+	if (!colon || strtol(colon + 1, NULL, 10) == 0 || gethostname(host, sizeof(host) - 1))
+		return;
+	snprintf(id, sizeof(id), "%.64s@%.64s-%.250s", conf->client_id, host, conf->listen);
+	kafka_conf_option(options, "group.instance.id", id);
+}
+
 static int consumer_client(struct tg_consumer *c, const struct tg_consumer_conf *conf)
 {
 	rd_kafka_conf_t *options = kafka_conf(conf->brokers, conf->client_id, consumer_options);
@@ -254,6 +267,7 @@ static int consumer_client(struct tg_consumer *c, const struct tg_consumer_conf 
 		conf->queued_kbytes > 0 ? conf->queued_kbytes : QUEUED_KBYTES_DEFAULT);
 	kafka_conf_option(options, "queued.max.messages.kbytes", kbytes);
 	kafka_conf_option(options, "group.id", conf->group);
+	set_instance(options, conf);
 	rd_kafka_conf_set_opaque(options, c);
 	rd_kafka_conf_set_error_cb(options, on_error);
 	rd_kafka_conf_set_rebalance_cb(options, consumer_on_rebalance);

@@ -59,18 +59,48 @@ export function Glyph({ shape, used = 0.6, size = 14 }: { shape: Shape; used?: n
 	);
 }
 
-/** The same silhouette as pixels for the map, `size` px at `ratio` device pixels each, on a disc of the land's colour. */
-export function glyphImage(shape: Shape, used: number, size: number, ratio: number): ImageData | null {
+type Token = (name: string) => string;
+
+function picture(size: number, ratio: number, draw: (ctx: CanvasRenderingContext2D, token: Token) => void): ImageData | null {
 	const canvas = document.createElement("canvas");
-	const pad = 2;
-	canvas.width = canvas.height = (size + 2 * pad) * ratio;
+	canvas.width = canvas.height = size * ratio;
 	const ctx = canvas.getContext("2d");
 	if (!ctx) return null;
 	const style = getComputedStyle(document.documentElement);
-	const token = (name: string) => style.getPropertyValue(`--${name}`).trim();
 	ctx.scale(ratio, ratio);
-	ctx.translate(pad, pad);
-	ctx.scale(size / 14, size / 14);
+	draw(ctx, (name) => style.getPropertyValue(`--${name}`).trim());
+	return ctx.getImageData(0, 0, canvas.width, canvas.height);
+}
+
+/** The same silhouette as pixels for the map, `size` px at `ratio` device pixels each, on a disc of the land's colour. */
+export function glyphImage(shape: Shape, used: number, size: number, ratio: number): ImageData | null {
+	const pad = 2;
+	return picture(size + 2 * pad, ratio, (ctx, token) => {
+		ctx.translate(pad, pad);
+		ctx.scale(size / 14, size / 14);
+		drawGlyph(ctx, token, shape, used);
+	});
+}
+
+/** A grey disc for many cases, to carry their number; on its rim the silhouette of the worst of them. */
+export function discImage(worst: Shape, size: number, ratio: number): ImageData | null {
+	const rim = 11;
+	return picture(size + rim, ratio, (ctx, token) => {
+		const middle = (size + rim) / 2;
+		ctx.fillStyle = token("bg2");
+		ctx.strokeStyle = token("line2");
+		ctx.beginPath();
+		ctx.arc(middle, middle, size / 2 - 0.5, 0, 2 * Math.PI);
+		ctx.fill();
+		ctx.stroke();
+		const out = (size / 2) * Math.SQRT1_2;
+		ctx.translate(middle + out - rim / 2, middle - out - rim / 2);
+		ctx.scale(rim / 14, rim / 14);
+		drawGlyph(ctx, token, worst, 0.4);
+	});
+}
+
+function drawGlyph(ctx: CanvasRenderingContext2D, token: Token, shape: Shape, used: number) {
 	if (shape === "ok" || shape === "70" || shape === "frozen") {
 		ctx.fillStyle = token("m-land");
 		ctx.beginPath();
@@ -91,5 +121,4 @@ export function glyphImage(shape: Shape, used: number, size: number, ratio: numb
 			ctx.stroke(path);
 		}
 	}
-	return ctx.getImageData(0, 0, canvas.width, canvas.height);
 }

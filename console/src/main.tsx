@@ -17,8 +17,9 @@ import { isSmall, mapShown } from "./ui";
 function Desk() {
 	// Streets with Latin names need a wider column than two Han.
 	const latin = useComputed(() => streets.value.length > 0 && !streets.value.some(([, name]) => hasHan(name))).value;
+	const long = useComputed(() => streets.value.some(([, name]) => hasHan(name) && name.length > 4)).value;
 	return (
-		<div class={`app${isSmall.value ? " small" : ""}${mapShown.value ? " onmap" : ""}${latin ? " latin" : ""}`}>
+		<div class={`app${isSmall.value ? " small" : ""}${mapShown.value ? " onmap" : ""}${latin ? " latin" : ""}${long ? " long" : ""}`}>
 			<Top />
 			<Rail />
 			<Queue />

@@ -84,7 +84,7 @@ function matches(c: Case): boolean {
 	if (domainFilter.value && c.domain !== domainFilter.value) return false;
 	const query = textFilter.value.trim().toLowerCase();
 	if (!query) return true;
-	return [c.case_no, c.title, c.type_name_zh, c.type_name_en, c.street_name, c.street_name_en, c.type_code, c.grid_cell]
+	return [c.case_no, c.title, c.text, c.type_name_zh, c.type_name_en, c.street_name, c.street_name_en, c.type_code, c.grid_cell]
 		.some((field) => field?.toLowerCase().includes(query));
 }
 
@@ -297,8 +297,8 @@ async function fetchCase(id: string) {
 	}
 }
 
-/** Read the whole list again. What is shown stays until the new answer is complete. */
-export async function loadList() {
+/** Read the whole list again, page by page; what is shown stays until the new answer is complete. */
+export async function loadList(onPage: () => void = () => {}) {
 	const seen = new Set<string>();
 	try {
 		let cursor: string | null = null;
@@ -313,6 +313,7 @@ export async function loadList() {
 				listState.value = "ready";
 				if (page === 0) resort();
 			});
+			onPage();
 			cursor = got.next_cursor ?? null;
 			if (!cursor) break;
 		}
@@ -383,11 +384,11 @@ export function openDesk() {
 	// Listening starts before the list is read: what changes in between is fetched by its event.
 	void startStream(onEvent);
 	void loadReference();
-	void loadList().then(() => {
-		const wanted = /^#case=(.+)$/.exec(location.hash)?.[1];
-		if (wanted) select(decodeURIComponent(wanted));
-		else if (selected.peek() === null) select(order.peek()[0]?.id ?? null);
-	});
+	const wanted = /^#case=(.+)$/.exec(location.hash)?.[1];
+	if (wanted) select(decodeURIComponent(wanted));
+	// The most urgent is in sight at once; the rest of a long list follows below it.
+	const first = () => selected.peek() ?? select(order.peek()[0]?.id ?? null);
+	void loadList(first).then(first);
 	tick();
 }
 

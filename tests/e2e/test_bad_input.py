@@ -1,4 +1,5 @@
 """What is wrong gets one clear answer, and costs its neighbours nothing: on the topics, in files, on the wire."""
+import copy
 import json
 import os
 import re
@@ -221,6 +222,18 @@ def test_bad_record__is_one_row_and_one_message_with_its_reason(refused, name):
                                                   ("source_partition", b"0"), ("source_offset", str(bad.offset).encode())]
 
 
+def test_bad_record__keeps_headers_of_every_kind(city):
+    """Many, empty, without a value, with the names that are added: what was sent comes first, in its order."""
+    headers = [("none", None), ("empty", b""), ("reason", b"mine"), ("source_offset", b"7")] + [(f"h{i}", b"v") for i in range(200)]
+    partition, offset = send(city, [(b"", headers)])[0]
+
+    def letter():
+        return next((m for m in city.consume(DEAD) if m.key().decode() == f"{TOPIC}/{partition}/{offset}"), None)
+    found = wait_for(letter, every=0.3, what="the dead letter").headers()
+    assert found == headers + [("reason", b"missing_field"), ("source_topic", TOPIC.encode()), ("source_partition", b"0"),
+                               ("source_offset", str(offset).encode())]
+
+
 def test_bad_record__costs_its_neighbours_nothing(city, refused):
     assert stored(city, refused.good) == {event_id: 1 for event_id in refused.good}
     assert len(refused.rows) == len(BAD)
@@ -331,7 +344,9 @@ def test_twice__two_ingests_at_once_store_it_once(city):
         return int(float(re.search(r"^tongguan_ingest_records_total (\S+)", body.decode(), re.M)[1]))
     before = epochs()
     address = f"127.0.0.1:{free_port()}"
-    second = Role(SimpleNamespace(dir=city.dir, env=city.env | {"TONGGUAN_INGEST_LISTEN": address}), "ingest").ready()
+    elsewhere = copy.copy(city)
+    elsewhere.env = city.env | {"TONGGUAN_INGEST_LISTEN": address}
+    second = Role(elsewhere, "ingest").ready()
     try:
         wait_for(lambda: all(epoch > before.get(p, 0) for p, epoch in epochs().items()), what="both own partitions")
         counts = [records_of(a) for a in (city.env["TONGGUAN_INGEST_LISTEN"], address)]

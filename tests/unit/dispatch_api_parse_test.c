@@ -47,10 +47,11 @@ static void cursor__another_lists_cursor_is_refused(void **state)
 
 static void cursor__rubbish_is_refused(void **state)
 {
-	/* the last ones: "an7", "an:x", "anx:y", "bn1:x", "an1:" and 41 characters, "an1:\0" in base64url */
-	static const char *const rubbish[] = {"", "!", "AAAA", "0", "YW43", "YW46eA", "YW54Onk", "Ym4xOng",
-		"YW4xOmFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFh", "YW4xOgA",
-		"YW45OTk5OTk5OTk5OTk5OTk5OTk5OTp4"};
+	/* the last ones: "an7", "an:x", "anx:y", "bn1:x", "an1:" and 41 characters, "an1:\0" in
+	 * base64url */
+	static const char *const rubbish[] = {"", "!", "AAAA", "0", "YW43", "YW46eA", "YW54Onk",
+		"Ym4xOng", "YW4xOmFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFh",
+		"YW4xOgA", "YW45OTk5OTk5OTk5OTk5OTk5OTk5OTp4"};
 	struct tg_cursor back;
 	char long_one[4096];
 
@@ -58,7 +59,8 @@ static void cursor__rubbish_is_refused(void **state)
 	for (size_t i = 0; i < sizeof(rubbish) / sizeof(rubbish[0]); i++)
 		assert_int_equal(tg_cursor_read(tg_slice_cstr(rubbish[i]), 'n', &back), -TG_EPARSE);
 	memset(long_one, 'A', sizeof(long_one));
-	assert_int_equal(tg_cursor_read((struct tg_slice){long_one, sizeof(long_one)}, 'n', &back), -TG_EPARSE);
+	assert_int_equal(tg_cursor_read((struct tg_slice){long_one, sizeof(long_one)}, 'n', &back),
+		-TG_EPARSE);
 }
 
 static void bbox__four_ordered_degrees(void **state)
@@ -76,8 +78,9 @@ static void bbox__four_ordered_degrees(void **state)
 
 static void bbox__anything_else_is_refused(void **state)
 {
-	static const char *const bad[] = {"", "1", "1,2,3", "1,2,3,4,5", "1,2,3,", "2,0,1,1", "0,2,1,1", "-181,0,0,1", "0,-91,1,1",
-		"0,0,181,1", "0,0,1,91", "nan,0,1,1", "inf,0,1,1", "0x1,0,1,1", " 0,0,1,1", "0,0,1,1 ", "0;0;1;1", "1e999,0,1,1"};
+	static const char *const bad[] = {"", "1", "1,2,3", "1,2,3,4,5", "1,2,3,", "2,0,1,1",
+		"0,2,1,1", "-181,0,0,1", "0,-91,1,1", "0,0,181,1", "0,0,1,91", "nan,0,1,1",
+		"inf,0,1,1", "0x1,0,1,1", " 0,0,1,1", "0,0,1,1 ", "0;0;1;1", "1e999,0,1,1"};
 	struct tg_bbox b;
 
 	(void)state;
@@ -89,7 +92,8 @@ static void bbox__anything_else_is_refused(void **state)
 
 static void number__only_a_whole_number_in_range(void **state)
 {
-	static const char *const bad[] = {"", "-", "+1", "1.0", "1e3", " 1", "1 ", "0x1", "201", "0", "-5", "99999999999999999999"};
+	static const char *const bad[] = {"", "-", "+1", "1.0", "1e3", " 1", "1 ", "0x1", "201",
+		"0", "-5", "99999999999999999999"};
 	int64_t n;
 
 	(void)state;
@@ -150,7 +154,8 @@ static void like__what_has_a_meaning_is_made_literal(void **state)
 	(void)state;
 	assert_int_equal(tg_like_pattern(TG_SLICE("50%_a\\b"), out, sizeof(out)), 0);
 	assert_string_equal(out, "%50\\%\\_a\\\\b%");
-	assert_int_equal(tg_like_pattern(TG_SLICE("0123456789012345"), out, sizeof(out)), -TG_EFULL);
+	assert_int_equal(
+		tg_like_pattern(TG_SLICE("0123456789012345"), out, sizeof(out)), -TG_EFULL);
 }
 
 static void words__are_counted_in_characters(void **state)
@@ -200,7 +205,8 @@ static void accept__by_name_and_not_by_weight_zero(void **state)
 {
 	(void)state;
 	assert_true(tg_accepts(TG_SLICE("application/geo+json"), "application/geo+json"));
-	assert_true(tg_accepts(TG_SLICE("text/html, Application/Geo+JSON;q=0.9"), "application/geo+json"));
+	assert_true(tg_accepts(
+		TG_SLICE("text/html, Application/Geo+JSON;q=0.9"), "application/geo+json"));
 	assert_false(tg_accepts(TG_SLICE("*/*"), "application/geo+json"));
 	assert_false(tg_accepts(TG_SLICE("application/geo+json;q=0"), "application/geo+json"));
 	assert_false(tg_accepts(TG_SLICE("application/geo+json; q=0.00"), "application/geo+json"));

@@ -10,8 +10,10 @@
 #include "dispatch/api_ring.h"
 
 static const char case_doc[] =
-	"{\"case_id\":\"c1\",\"case_no\":\"310104\",\"version\":4,\"state\":\"handling\",\"action\":\"sign\",\"seq\":5,"
-	"\"at\":\"2026-11-22T10:00:00+00:00\",\"task_id\":\"t1\",\"task_version\":2,\"task_state\":\"signed\","
+	"{\"case_id\":\"c1\",\"case_no\":\"310104\",\"version\":4,\"state\":\"handling\","
+	"\"action\":\"sign\",\"seq\":5,"
+	"\"at\":\"2026-11-22T10:00:00+00:00\",\"task_id\":\"t1\",\"task_version\":2,\"task_state\":"
+	"\"signed\","
 	"\"department\":\"A\",\"departments\":[\"A\",\"B\"],\"note\":\"private words\"}";
 
 static void push(struct tg_ring *ring, int64_t pos)
@@ -53,7 +55,9 @@ static void frame__a_department_sees_its_own_only(void **state)
 	assert_false(tg_frame_visible(&frame, "C"));
 	assert_false(tg_frame_visible(&frame, "AB"));
 	tg_frame_release(&frame);
-	assert_int_equal(tg_frame_make(1, TG_SLICE("incident"), TG_SLICE("{\"incident_id\":\"i\"}"), &frame), 0);
+	assert_int_equal(
+		tg_frame_make(1, TG_SLICE("incident"), TG_SLICE("{\"incident_id\":\"i\"}"), &frame),
+		0);
 	assert_true(tg_frame_visible(&frame, ""));
 	assert_false(tg_frame_visible(&frame, "A"));
 	tg_frame_release(&frame);
@@ -99,7 +103,8 @@ static void ring__forgets_the_oldest_and_says_so(void **state)
 	assert_false(tg_ring_covers(ring, n - TG_RING_FRAMES - 1));
 	assert_true(tg_ring_covers(ring, n - TG_RING_FRAMES));
 	for (size_t i = 0; i < TG_RING_FRAMES; i++)
-		assert_int_equal(tg_ring_after(ring, n - TG_RING_FRAMES, i)->pos, n - TG_RING_FRAMES + 1 + (int64_t)i);
+		assert_int_equal(tg_ring_after(ring, n - TG_RING_FRAMES, i)->pos,
+			n - TG_RING_FRAMES + 1 + (int64_t)i);
 	tg_ring_release(ring);
 	free(ring);
 }

@@ -20,8 +20,8 @@ static uint64_t rnd(uint64_t below)
 	return seed % below;
 }
 
-static struct tg_calendar *calendar(const struct tg_zone *zone, const char *const *periods, size_t n, unsigned days,
-	double hours_per_day)
+static struct tg_calendar *calendar(const struct tg_zone *zone, const char *const *periods,
+	size_t n, unsigned days, double hours_per_day)
 {
 	struct tg_period ps[TG_DAY_PERIODS_MAX];
 	struct tg_calendar *cal;
@@ -34,9 +34,11 @@ static struct tg_calendar *calendar(const struct tg_zone *zone, const char *cons
 	return cal;
 }
 
-static int64_t at(const struct tg_zone *zone, int64_t y, unsigned m, unsigned d, int64_t h, int64_t min)
+static int64_t at(
+	const struct tg_zone *zone, int64_t y, unsigned m, unsigned d, int64_t h, int64_t min)
 {
-	return tg_zone_from_local(zone, tg_days_from_civil(y, m, d), h * TG_US_PER_H + min * TG_US_PER_MIN);
+	return tg_zone_from_local(
+		zone, tg_days_from_civil(y, m, d), h * TG_US_PER_H + min * TG_US_PER_MIN);
 }
 
 static int64_t amount(const char *text, const struct tg_calendar *cal)
@@ -52,8 +54,12 @@ static void one_working_day_suspended_over_a_weekend(void **state)
 	static const char *const office[] = {"08:00-12:00", "14:00-18:00"};
 	struct tg_calendar *cal = calendar(shanghai, office, 2, 5, 8);
 	int64_t start = at(shanghai, 2026, 11, 20, 16, 0); /* a Friday */
-	struct tg_span pause = {at(shanghai, 2026, 11, 20, 17, 0), at(shanghai, 2026, 11, 23, 9, 0)};
-	struct tg_deadline_q q = {.cal = cal, .start_us = start, .amount_us = amount("1wd", cal), .pauses = &pause,
+	struct tg_span pause = {
+		at(shanghai, 2026, 11, 20, 17, 0), at(shanghai, 2026, 11, 23, 9, 0)};
+	struct tg_deadline_q q = {.cal = cal,
+		.start_us = start,
+		.amount_us = amount("1wd", cal),
+		.pauses = &pause,
 		.pauses_count = 1};
 	int64_t due = at(shanghai, 2026, 11, 23, 18, 0), left;
 
@@ -82,8 +88,12 @@ static void forty_eight_hours_leave_out_two_days_off(void **state)
 	struct tg_calendar *cal = calendar(shanghai, shop, 1, 7, 12);
 
 	(void)state;
-	assert_int_equal(tg_calendar_set_day(cal, tg_days_from_civil(2016, 11, 13), TG_DAY_OFF, NULL, 0, "b"), 0);
-	assert_int_equal(tg_calendar_set_day(cal, tg_days_from_civil(2016, 11, 11), TG_DAY_OFF, NULL, 0, "a"), 0);
+	assert_int_equal(tg_calendar_set_day(
+				 cal, tg_days_from_civil(2016, 11, 13), TG_DAY_OFF, NULL, 0, "b"),
+		0);
+	assert_int_equal(tg_calendar_set_day(
+				 cal, tg_days_from_civil(2016, 11, 11), TG_DAY_OFF, NULL, 0, "a"),
+		0);
 	assert_int_equal(tg_work_add(cal, at(shanghai, 2016, 11, 9, 23, 0), amount("48wh", cal)),
 		at(shanghai, 2016, 11, 15, 21, 0));
 	tg_calendar_free(cal);
@@ -117,9 +127,11 @@ static void make_up_and_half_days_take_the_usual_periods(void **state)
 	(void)state;
 	assert_int_equal(tg_calendar_set_day(cal, saturday, TG_DAY_WORK, NULL, 0, "make-up"), 0);
 	assert_int_equal(tg_calendar_set_day(cal, monday, TG_DAY_HALF, NULL, 0, "half"), 0);
-	assert_int_equal(tg_work_count(cal, at(shanghai, 2026, 11, 21, 0, 0), at(shanghai, 2026, 11, 22, 0, 0)),
+	assert_int_equal(tg_work_count(cal, at(shanghai, 2026, 11, 21, 0, 0),
+				 at(shanghai, 2026, 11, 22, 0, 0)),
 		8 * TG_US_PER_H);
-	assert_int_equal(tg_work_count(cal, at(shanghai, 2026, 11, 23, 0, 0), at(shanghai, 2026, 11, 24, 0, 0)),
+	assert_int_equal(tg_work_count(cal, at(shanghai, 2026, 11, 23, 0, 0),
+				 at(shanghai, 2026, 11, 24, 0, 0)),
 		4 * TG_US_PER_H);
 	tg_calendar_free(cal);
 }
@@ -130,9 +142,11 @@ static void a_round_the_clock_day_has_the_zones_hours(void **state)
 	struct tg_calendar *cal = calendar(boston, always, 1, 7, 24);
 
 	(void)state;
-	assert_int_equal(tg_work_count(cal, at(boston, 2015, 3, 8, 0, 0), at(boston, 2015, 3, 9, 0, 0)),
+	assert_int_equal(
+		tg_work_count(cal, at(boston, 2015, 3, 8, 0, 0), at(boston, 2015, 3, 9, 0, 0)),
 		23 * TG_US_PER_H);
-	assert_int_equal(tg_work_count(cal, at(boston, 2015, 11, 1, 0, 0), at(boston, 2015, 11, 2, 0, 0)),
+	assert_int_equal(
+		tg_work_count(cal, at(boston, 2015, 11, 1, 0, 0), at(boston, 2015, 11, 2, 0, 0)),
 		25 * TG_US_PER_H);
 	tg_calendar_free(cal);
 }
@@ -151,11 +165,12 @@ static void limits_are_read_exactly(void **state)
 	static const struct {
 		const char *text;
 		int64_t us;
-	} good[] = {{"2h", 2 * TG_US_PER_H}, {"0.25h", 15 * TG_US_PER_MIN}, {"7nd", 7 * TG_US_PER_DAY},
-		{"10min", 10 * TG_US_PER_MIN}, {"0.1h", 6 * TG_US_PER_MIN}, {"1.5wd", 12 * TG_US_PER_H},
-		{"4wh", 4 * TG_US_PER_H}, {"0.000001h", 3600}};
-	static const char *const bad[] = {"", "h", "1", "-1h", "0h", "1 h", "1e3h", "1.h", ".5h", "1wd ", "1234567h",
-		"1.0000001h", "1WD", "0.0min"};
+	} good[] = {{"2h", 2 * TG_US_PER_H}, {"0.25h", 15 * TG_US_PER_MIN},
+		{"7nd", 7 * TG_US_PER_DAY}, {"10min", 10 * TG_US_PER_MIN},
+		{"0.1h", 6 * TG_US_PER_MIN}, {"1.5wd", 12 * TG_US_PER_H}, {"4wh", 4 * TG_US_PER_H},
+		{"0.000001h", 3600}};
+	static const char *const bad[] = {"", "h", "1", "-1h", "0h", "1 h", "1e3h", "1.h", ".5h",
+		"1wd ", "1234567h", "1.0000001h", "1WD", "0.0min"};
 	static const char *const office[] = {"08:00-12:00", "14:00-18:00"};
 	struct tg_calendar *cal = calendar(shanghai, office, 2, 5, 8);
 	struct tg_limit limit;
@@ -203,17 +218,24 @@ static void the_explanation_counts_what_the_deadline_took(void **state)
 {
 	static const char *const office[] = {"08:00-12:00", "14:00-18:00"};
 	struct tg_calendar *cal = calendar(shanghai, office, 2, 5, 8);
-	struct tg_span pause = {at(shanghai, 2026, 11, 24, 17, 0), at(shanghai, 2026, 11, 26, 9, 0)};
+	struct tg_span pause = {
+		at(shanghai, 2026, 11, 24, 17, 0), at(shanghai, 2026, 11, 26, 9, 0)};
 	struct tg_extension more = {at(shanghai, 2026, 11, 26, 10, 0), 2 * TG_US_PER_H, "2wh"};
-	struct tg_deadline_q q = {.cal = cal, .start_us = at(shanghai, 2026, 11, 19, 16, 0),
-		.amount_us = amount("2wd", cal), .pauses = &pause, .pauses_count = 1, .extensions = &more,
+	struct tg_deadline_q q = {.cal = cal,
+		.start_us = at(shanghai, 2026, 11, 19, 16, 0),
+		.amount_us = amount("2wd", cal),
+		.pauses = &pause,
+		.pauses_count = 1,
+		.extensions = &more,
 		.extensions_count = 1};
 	struct told told = {0};
 	struct tg_deadline_sink sink = {on_period, on_skipped, &told};
 	int64_t due;
 
 	(void)state;
-	assert_int_equal(tg_calendar_set_day(cal, tg_days_from_civil(2026, 11, 20), TG_DAY_OFF, NULL, 0, "holiday"), 0);
+	assert_int_equal(tg_calendar_set_day(cal, tg_days_from_civil(2026, 11, 20), TG_DAY_OFF,
+				 NULL, 0, "holiday"),
+		0);
 	/* Thu 2 h, Mon 8 h, Tue 7 h of 18 h, suspended, Thu 1 h left */
 	due = tg_deadline(&q, &sink);
 	assert_int_equal(due, at(shanghai, 2026, 11, 26, 10, 0));
@@ -248,13 +270,15 @@ static struct tg_calendar *random_calendar(const struct tg_zone *zone, int64_t f
 	for (int i = 0; i < 60; i++) {
 		static const enum tg_day_kind kinds[] = {TG_DAY_OFF, TG_DAY_WORK, TG_DAY_HALF};
 
-		assert_int_equal(tg_calendar_set_day(cal, first_day + (int64_t)rnd(3 * 366), kinds[rnd(3)], NULL, 0, "x"),
+		assert_int_equal(tg_calendar_set_day(cal, first_day + (int64_t)rnd(3 * 366),
+					 kinds[rnd(3)], NULL, 0, "x"),
 			0);
 	}
 	return cal;
 }
 
-static void check_laws(const struct tg_calendar *cal, int64_t t, int64_t m, int64_t n, int64_t later)
+static void check_laws(
+	const struct tg_calendar *cal, int64_t t, int64_t m, int64_t n, int64_t later)
 {
 	int64_t tm = tg_work_add(cal, t, m), tmn = tg_work_add(cal, t, m + n), next;
 
@@ -280,9 +304,11 @@ static void laws_hold_over_three_years_of_random_calendars(void **state)
 		struct tg_calendar *cal = random_calendar(zone, first);
 
 		for (int i = 0; i < 100; i++) {
-			int64_t t = first * TG_US_PER_DAY + (int64_t)rnd(3 * 365 * UINT64_C(86400000000));
+			int64_t t = first * TG_US_PER_DAY +
+				    (int64_t)rnd(3 * 365 * UINT64_C(86400000000));
 
-			check_laws(cal, t, (int64_t)rnd(UINT64_C(100) * 3600000000), (int64_t)rnd(UINT64_C(100) * 3600000000),
+			check_laws(cal, t, (int64_t)rnd(UINT64_C(100) * 3600000000),
+				(int64_t)rnd(UINT64_C(100) * 3600000000),
 				(int64_t)rnd(UINT64_C(7) * 86400000000));
 		}
 		tg_calendar_free(cal);
@@ -300,7 +326,8 @@ static void pausing_and_resuming_loses_and_gains_nothing(void **state)
 		int64_t total = 1 + (int64_t)rnd(UINT64_C(60) * 3600000000), left = total, now = t;
 		struct tg_span pauses[5];
 		size_t n = 0;
-		struct tg_deadline_q q = {.cal = cal, .start_us = t, .amount_us = total, .pauses = pauses};
+		struct tg_deadline_q q = {
+			.cal = cal, .start_us = t, .amount_us = total, .pauses = pauses};
 
 		while (n < 5) {
 			int64_t due = tg_work_add(cal, now, left);
@@ -309,7 +336,8 @@ static void pausing_and_resuming_loses_and_gains_nothing(void **state)
 				break;
 			pauses[n].from_us = now + (int64_t)rnd((uint64_t)(due - now));
 			left -= tg_work_count(cal, now, pauses[n].from_us);
-			now = pauses[n].to_us = pauses[n].from_us + 1 + (int64_t)rnd(UINT64_C(20) * 86400000000);
+			now = pauses[n].to_us =
+				pauses[n].from_us + 1 + (int64_t)rnd(UINT64_C(20) * 86400000000);
 			n++;
 		}
 		q.pauses_count = n;
@@ -326,7 +354,8 @@ static int setup(void **state)
 	seed = given ? strtoull(given, NULL, 0) : (uint64_t)tg_now_us();
 	seed |= 1;
 	print_message("seed %llu (TG_TEST_SEED)\n", (unsigned long long)seed);
-	return tg_zone_load("Asia/Shanghai", &shanghai) || tg_zone_load("America/New_York", &boston);
+	return tg_zone_load("Asia/Shanghai", &shanghai) ||
+	       tg_zone_load("America/New_York", &boston);
 }
 
 static int teardown(void **state)

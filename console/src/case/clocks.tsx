@@ -19,14 +19,14 @@ export function countedSeconds(clock: DeadlineClock, until: number): number {
 
 const unitOf = (limit: string) => (/(wh|wd|nd|h)\s*$/.exec(limit)?.[1] ?? "h") as Unit;
 
-/** 10:48, 1.3 工时, 0.4 工日: how much of it went by. */
-function usedText(clock: DeadlineClock, until: number): string {
+/** 10:48, 1.3 工时, 0.4 工日: how much of it went by; `exact` seconds where the case itself counts them. */
+function usedText(clock: DeadlineClock, until: number, exact: number | null): string {
 	// The listed periods reach the due instant: without the instant it stopped, nobody can say how much was used.
 	if (clock.state === "stopped" && !clock.stopped_at) return t("none");
 	const unit = unitOf(clock.limit);
 	const daySeconds = clock.due_at && unit === "wd" ? dayOf(clock) : 8 * 3600;
-	const [number, name] = stretch(countedSeconds(clock, until), unit, daySeconds);
-	return `${number}\u00a0${name}`;
+	const [number, name] = stretch(exact ?? countedSeconds(clock, until), unit, daySeconds);
+	return number.includes(":") && name === t("unit.min") ? number : `${number}\u00a0${name}`;
 }
 
 /** Seconds of one working day: the whole clock's counted time over its number of days, when the periods reach the end. */
@@ -86,6 +86,8 @@ export function Clocks({ known, deadline }: { known: CaseSignal; deadline: Deadl
 		seen.add(clock.clock);
 		return fresh;
 	}).reverse();
+	const left = leftOf(known.value, at);
+	const spent = c.clock && left.seconds !== null ? Math.max(0, limitOf(c.clock).seconds - left.seconds) : null;
 	const end = c.closed_at ? Date.parse(c.closed_at) : at;
 	const [total, totalUnit] = stretch(Math.max(0, (end - Date.parse(c.reported_at)) / 1000), "h", 28_800);
 	return (
@@ -97,7 +99,7 @@ export function Clocks({ known, deadline }: { known: CaseSignal; deadline: Deadl
 						{latest.map((clock) => (
 							<tr key={clock.clock} class={clock.state === "running" ? "on" : ""} data-clock={clock.clock}>
 								<td>{tn("clock", clock.clock)}</td>
-								<td>{usedText(clock, at)}</td>
+								<td>{usedText(clock, at, clock.state === "running" && clock.clock === c.clock?.kind ? spent : null)}</td>
 								<td>/ {limitText(clock.limit)}</td>
 								<td>{stateText(clock)}</td>
 							</tr>

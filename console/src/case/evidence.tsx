@@ -10,7 +10,9 @@ const SHOWN = 5;
 
 function said(event: Evidence): string {
 	if (event.metric) return `${event.metric} ${event.value ?? ""} ${event.unit ?? event.payload?.reading?.unit ?? ""}`.trim();
-	return event.title || event.payload?.report?.title || event.text || event.payload?.report?.text || event.event_id;
+	const title = event.title || event.payload?.report?.title;
+	const text = event.text || event.payload?.report?.text;
+	return [title, text].filter(Boolean).join(" · ") || event.event_id;
 }
 
 export function EvidenceBlock({ id }: { id: string }) {

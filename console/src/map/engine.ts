@@ -2,7 +2,7 @@
 import * as maplibre from "maplibre-gl";
 import workerUrl from "asset:maplibre-gl/dist/maplibre-gl-worker.mjs";
 import { isTerminal, LEVELS } from "../clock";
-import { glyphImage, type Shape } from "../glyph";
+import { discImage, glyphImage, type Shape } from "../glyph";
 import { shapeOf } from "../queue/row";
 import { allCases, caseById, leftOf } from "../store";
 import { either } from "../text";
@@ -14,6 +14,11 @@ const FONT_STACK = '"Inter","PingFang SC","Microsoft YaHei","Noto Sans CJK SC",s
 const SHAPES: readonly Shape[] = [...LEVELS, "frozen"];
 const SIZE: Partial<Record<Shape, number>> = { over: 15, "80": 15, "70": 15 };
 const SIZE_CALM = 10;
+/** Nearer than this every case stands for itself: about 1:25 000. */
+const CLUSTER_ZOOM = 13;
+const CLUSTER_PX = 34;
+/** A part of the boundary this much smaller than the largest does not decide what is shown: far islands. */
+const PART_MIN = 0.02;
 
 export interface Engine {
 	/** Colours, marks and names in the theme and language of the moment. */
@@ -44,36 +49,52 @@ function labelPoints(shapes: GeoJSON.FeatureCollection | null | undefined): GeoJ
 	return { type: "FeatureCollection", features };
 }
 
-/** Centroid of the largest ring. */
-function middle(geometry: GeoJSON.Geometry): [number, number] | null {
-	const rings: GeoJSON.Position[][] =
-		geometry.type === "Polygon" ? geometry.coordinates.slice(0, 1)
-			: geometry.type === "MultiPolygon" ? geometry.coordinates.flatMap((polygon) => polygon.slice(0, 1)) : [];
-	let best: [number, number] | null = null;
-	let bestArea = 0;
-	for (const ring of rings) {
-		let area = 0;
-		let x = 0;
-		let y = 0;
-		for (let i = 0; i + 1 < ring.length; i++) {
-			const [x0 = 0, y0 = 0] = ring[i] ?? [];
-			const [x1 = 0, y1 = 0] = ring[i + 1] ?? [];
-			const cross = x0 * y1 - x1 * y0;
-			area += cross;
-			x += (x0 + x1) * cross;
-			y += (y0 + y1) * cross;
-		}
-		if (Math.abs(area) > bestArea) {
-			bestArea = Math.abs(area);
-			best = [x / (3 * area), y / (3 * area)];
-		}
+function outerRings(shape: GeoJSON.GeoJSON): GeoJSON.Position[][] {
+	switch (shape.type) {
+	case "Polygon": return shape.coordinates.slice(0, 1);
+	case "MultiPolygon": return shape.coordinates.flatMap((polygon) => polygon.slice(0, 1));
+	case "Feature": return shape.geometry ? outerRings(shape.geometry) : [];
+	case "FeatureCollection": return shape.features.flatMap(outerRings);
+	default: return [];
 	}
-	return best;
 }
 
-/** The city's box; the whole world for a city without a boundary. */
-function boundsOf({ bbox: [west, south, east, north] }: City): maplibre.LngLatBoundsLike {
-	return west === null ? [[-170, -60], [170, 70]] : [[west, south], [east, north]];
+/** Area in square degrees and centroid of a ring. */
+function measure(ring: GeoJSON.Position[]): { area: number; at: [number, number] } {
+	let area = 0;
+	let x = 0;
+	let y = 0;
+	for (let i = 0; i + 1 < ring.length; i++) {
+		const [x0 = 0, y0 = 0] = ring[i] ?? [];
+		const [x1 = 0, y1 = 0] = ring[i + 1] ?? [];
+		const cross = x0 * y1 - x1 * y0;
+		area += cross;
+		x += (x0 + x1) * cross;
+		y += (y0 + y1) * cross;
+	}
+	return { area: Math.abs(area) / 2, at: [x / (3 * area), y / (3 * area)] };
+}
+
+/** Centroid of the largest ring. */
+function middle(geometry: GeoJSON.Geometry): [number, number] | null {
+	let best: ReturnType<typeof measure> | null = null;
+	for (const ring of outerRings(geometry)) {
+		const found = measure(ring);
+		if (found.area > (best?.area ?? 0)) best = found;
+	}
+	return best?.at ?? null;
+}
+
+/** The box of the city's larger parts; the whole world for a city without a boundary. */
+function boundsOf({ bbox: [west, south, east, north], boundary }: City): maplibre.LngLatBoundsLike {
+	if (west === null) return [[-170, -60], [170, 70]];
+	const parts = boundary ? outerRings(boundary).map((ring) => ({ ring, area: measure(ring).area })) : [];
+	const least = PART_MIN * Math.max(0, ...parts.map((part) => part.area));
+	const box = new maplibre.LngLatBounds();
+	for (const { ring, area } of parts) {
+		if (area >= least) for (const [lon = 0, lat = 0] of ring) box.extend([lon, lat]);
+	}
+	return box.isEmpty() ? [[west, south], [east, north]] : box;
 }
 
 function token(name: string): string {
@@ -91,7 +112,10 @@ function styleOf(city: City): maplibre.StyleSpecification {
 			districts: { type: "geojson", data: asFeature(city.districts) },
 			streets: { type: "geojson", data: asFeature(city.streets) },
 			names: { type: "geojson", data: NONE },
-			cases: { type: "geojson", data: NONE, promoteId: "id" },
+			cases: {
+				type: "geojson", data: NONE, promoteId: "id", cluster: true, clusterRadius: CLUSTER_PX, clusterMaxZoom: CLUSTER_ZOOM,
+				clusterProperties: { worst: ["max", ["get", "rank"]] },
+			},
 			selected: { type: "geojson", data: NONE },
 		},
 		layers: [
@@ -106,10 +130,18 @@ function styleOf(city: City): maplibre.StyleSpecification {
 				paint: { "text-halo-width": 1.6 },
 			},
 			{
-				id: "cases", source: "cases", type: "symbol",
+				id: "cases", source: "cases", type: "symbol", filter: ["!", ["has", "point_count"]],
 				layout: {
 					"icon-image": ["get", "icon"], "icon-allow-overlap": true, "icon-ignore-placement": true,
 					"symbol-sort-key": ["get", "rank"],
+				},
+			},
+			{
+				id: "many", source: "cases", type: "symbol", filter: ["has", "point_count"],
+				layout: {
+					"icon-image": ["concat", "many-", ["get", "worst"]], "icon-allow-overlap": true, "icon-ignore-placement": true,
+					"text-field": ["get", "point_count_abbreviated"], "text-size": 11, "text-font": ["Noto Sans CJK SC Regular"],
+					"text-allow-overlap": true, "text-ignore-placement": true, "symbol-sort-key": ["get", "worst"],
 				},
 			},
 			{
@@ -131,8 +163,11 @@ function markOf(c: Case, asOf: number, at: number): Mark | null {
 	if (c.lon == null || c.lat == null || isTerminal(c)) return null;
 	const shape = shapeOf(c, leftOf({ case: c, asOf }, at));
 	const icon = SHAPES.includes(shape) ? shape : "ok";
-	return { icon: `mark-${icon}`, rank: 10 - SHAPES.indexOf(icon), lon: c.lon, lat: c.lat };
+	return { icon: `mark-${icon}`, rank: rankOf(icon), lon: c.lon, lat: c.lat };
 }
+
+/** The worst is the highest and is drawn last. */
+const rankOf = (shape: Shape) => SHAPES.length - SHAPES.indexOf(shape);
 
 const point = (mark: Mark): GeoJSON.Point => ({ type: "Point", coordinates: [mark.lon, mark.lat] });
 
@@ -159,16 +194,20 @@ class MapEngine implements Engine {
 		set("edge", "line-color", "m-edge");
 		set("names", "text-color", "m-label");
 		set("names", "text-halo-color", "m-land");
+		set("many", "text-color", "fg1");
 		set("selected", "circle-stroke-color", "acc");
 		const named = this.city.districts?.features.length ? this.city.districts : this.city.streets;
 		void this.map.getSource<maplibre.GeoJSONSource>("names")?.setData(labelPoints(named));
 		for (const shape of SHAPES) {
-			const image = glyphImage(shape, 0.4, SIZE[shape] ?? SIZE_CALM, 2);
-			const name = `mark-${shape}`;
-			if (!image) continue;
-			if (this.map.hasImage(name)) this.map.removeImage(name);
-			this.map.addImage(name, image, { pixelRatio: 2 });
+			this.putImage(`mark-${shape}`, glyphImage(shape, 0.4, SIZE[shape] ?? SIZE_CALM, 2));
+			this.putImage(`many-${rankOf(shape)}`, discImage(shape, CLUSTER_PX - 8, 2));
 		}
+	}
+
+	private putImage(name: string, image: ImageData | null) {
+		if (!image) return;
+		if (this.map.hasImage(name)) this.map.removeImage(name);
+		this.map.addImage(name, image, { pixelRatio: 2 });
 	}
 
 	showCases(at: number) {
@@ -260,8 +299,16 @@ export function createEngine(holder: HTMLElement, city: City, onPick: (id: strin
 		const id: unknown = event.features?.[0]?.properties.id;
 		if (typeof id === "string") onPick(id);
 	});
-	map.on("mouseenter", "cases", () => (map.getCanvas().style.cursor = "pointer"));
-	map.on("mouseleave", "cases", () => (map.getCanvas().style.cursor = ""));
+	map.on("click", "many", (event) => {
+		const found = event.features?.[0];
+		const source = map.getSource<maplibre.GeoJSONSource>("cases");
+		if (found?.geometry.type !== "Point" || !source) return;
+		const [lon = 0, lat = 0] = found.geometry.coordinates;
+		void source.getClusterExpansionZoom(Number(found.properties.cluster_id))
+			.then((zoom) => map.easeTo({ center: [lon, lat], zoom, duration: 120 }));
+	});
+	map.on("mouseenter", ["cases", "many"], () => (map.getCanvas().style.cursor = "pointer"));
+	map.on("mouseleave", ["cases", "many"], () => (map.getCanvas().style.cursor = ""));
 	map.getCanvas().tabIndex = -1; // the pane is the tab stop
 	return new Promise((resolve, reject) => {
 		map.once("load", () => {

@@ -44,12 +44,21 @@ export const typeName = (c: Case) => either(c.type_name_zh, c.type_name_en) || t
 export const typeShort = (c: Case) => either(c.type_short_zh, c.type_short_en) || typeName(c);
 export const streetName = (c: Case) => either(c.street_name, c.street_name_en) || c.street || "";
 
-/** The part of the title that names the place: the title without the type's name in front. */
-export function placeOf(c: Case): string {
+/** The title without the type's name in front. */
+function restOfTitle(c: Case): string {
 	for (const name of [c.type_name_zh, c.type_name_en, c.type_short_zh, c.type_short_en]) {
 		if (name && c.title.startsWith(name)) return c.title.slice(name.length).replace(/^[\s·:：,，-]+/, "");
 	}
 	return c.title;
+}
+
+/** What tells this case from others of its type: the rest of its title, and what the first report said, mostly where. */
+export function placeOf(c: Case): string {
+	const said = c.text?.split("\n", 1)[0]?.trim() ?? "";
+	const rest = restOfTitle(c);
+	// A rule's title is Chinese; in English the reporter's words say more.
+	if (!rest || rest === said || (said && lang.value === "en" && hasHan(rest))) return said;
+	return said ? `${rest} ${said}` : rest;
 }
 
 export function shapeOf(c: Case, left: Left): Shape {
