@@ -27,9 +27,7 @@ static const char usage[] = "usage: tongguan rules check [--city DIR|NAME] FILE|
 
 #define HALO_DEFAULT_M 500
 
-/* ---- which halo
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- which halo ---- */
 
 static int halo_of_city(const char *city, double *ret)
 {
@@ -77,8 +75,7 @@ static double halo_of_database(const char *url)
 	return halo_m;
 }
 
-/* ---- check and test
- * --------------------------------------------------------------------------------------------- */
+/* ---- check and test ---- */
 
 static int load_path(const char *path, const struct tg_pack_limits *limits, struct tg_ruleset *set,
 	size_t *refused, struct tg_buf *why)
@@ -173,9 +170,7 @@ static int check(int argc, char **argv, const struct tg_conf *conf, bool test)
 	return code;
 }
 
-/* ---- explain
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- explain ---- */
 
 static void print_row(const PGresult *res)
 {

@@ -39,9 +39,7 @@ static void batch_done(struct tg_part *p)
 	tg_part_run(p);
 }
 
-/* ---- rows
- * -------------------------------------------------------------------------------------------------------
- */
+/* ---- rows ---- */
 
 static int state_of(const char *name)
 {
@@ -133,9 +131,7 @@ static void apply_rows(struct tg_part *p)
 		on_rows(p, -TG_ECLOSED, NULL);
 }
 
-/* ---- messages
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- messages ---- */
 
 static void messages_done(struct tg_part *p)
 {
@@ -197,9 +193,7 @@ static void send_messages(struct tg_part *p)
 		messages_done(p);
 }
 
-/* ---- Redis
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- Redis ---- */
 
 static void write_back(struct tg_part *p);
 

@@ -50,8 +50,7 @@ void tg_part_load_watch(struct tg_part *p)
 		on_watch(p, -TG_ECLOSED, NULL);
 }
 
-/* ---- stored windows
- * --------------------------------------------------------------------------------------------- */
+/* ---- stored windows ---- */
 
 static int on_segment(void *ctx, struct tg_slice bytes)
 {
@@ -99,8 +98,7 @@ static void restore_page(struct tg_part *p)
 		on_page(p, -TG_ECLOSED, 0);
 }
 
-/* ---- nothing stored
- * --------------------------------------------------------------------------------------------- */
+/* ---- nothing stored ---- */
 
 static void on_start(void *ctx, int rc, int64_t low, int64_t high)
 {

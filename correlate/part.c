@@ -236,6 +236,17 @@ static void begin_batch(struct tg_part *p)
 	p->oldest_us = INT64_MAX;
 }
 
+static void say_full(struct tg_role *role)
+{
+	if (role->counts.full == role->full_told)
+		return;
+	tg_log(TG_ERROR, "windows are full: events are not judged",
+		TG_F("limit", TG_S("correlate.window_events_max")),
+		TG_F("max", TG_I(role->budget.max)),
+		TG_F("not_taken", TG_I(role->counts.full - role->full_told)));
+	role->full_told = role->counts.full;
+}
+
 static void end_batch(struct tg_part *p)
 {
 	struct tg_role *role = p->role;
@@ -246,6 +257,7 @@ static void end_batch(struct tg_part *p)
 	tg_correlate_note_counts(&role->counts);
 	tg_metric_set(&tg_correlate_metrics[TG_CM_WINDOW_EVENTS], (double)role->budget.used);
 	tg_role_flow(role);
+	say_full(role);
 	p->speaks = due > 0 || !tg_findings_empty(&p->found);
 	if (due < 0 || p->found.rc) {
 		tg_role_fail(role, "out of memory");

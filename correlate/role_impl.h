@@ -42,6 +42,7 @@ struct tg_role {
 	size_t parts_len;
 	size_t parts_alive; /* of any assignment: those not yet freed */
 	size_t claiming;    /* of this assignment */
+	uint64_t full_told; /* events not taken, as last logged */
 	bool assigned, paused, stopping, rejoining;
 	size_t queued, queued_bytes;
 	uv_timer_t stop_limit;
@@ -108,6 +109,9 @@ void tg_role_part_idle(struct tg_role *role);
 void tg_role_part_gone(struct tg_role *role);
 void tg_role_fail(struct tg_role *role, const char *why);
 
+/* load.c: what is refused is logged; -TG_ECONF when no rule can run */
+TG_MUST int tg_role_load_rules(struct tg_role *role);
+
 /* part.c */
 TG_MUST int tg_part_open(struct tg_role *role, int32_t partition, struct tg_part **ret);
 void tg_part_close(struct tg_part *p);
@@ -127,7 +131,8 @@ void tg_part_run(struct tg_part *p);   /* starts a batch if there is one and non
 void tg_part_claim(struct tg_part *p);
 void tg_part_load_watch(struct tg_part *p); /* the last step of a claim */
 
-/* recall.c: stored events for windows that are longer than what is read again; then tg_part_load_watch(). */
+/* recall.c: stored events for windows that are longer than what is read again; then
+ * tg_part_load_watch(). */
 void tg_part_recall(struct tg_part *p);
 
 /* chain.c: rows, messages, the one Redis call; then the part is idle */

@@ -58,7 +58,7 @@ function actionKey(key: string): boolean {
 	}
 	const target = names.map((name) => targetOf(c, name)).find((found) => found !== undefined);
 	if (!target) sayNotAllowed(c, names[0] ?? key);
-	else if (target.action === "accept" && c.type_code) void perform(c, target, { type_code: c.type_code });
+	else if (target.action === "accept" && c.type_code && c.lon != null) void perform(c, target, { type_code: c.type_code });
 	else panel.value = target;
 	return true;
 }

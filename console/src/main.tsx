@@ -10,14 +10,14 @@ import { hasHan } from "./format";
 import { listenForKeys } from "./keys";
 import { MapPane } from "./map/map";
 import { Queue } from "./queue/queue";
-import { closeDesk, openDesk, streets } from "./store";
+import { closeDesk, openDesk, streetNamesLong, streets } from "./store";
 import { t } from "./text";
 import { isSmall, mapShown } from "./ui";
 
 function Desk() {
 	// Streets with Latin names need a wider column than two Han.
 	const latin = useComputed(() => streets.value.length > 0 && !streets.value.some(([, name]) => hasHan(name))).value;
-	const long = useComputed(() => streets.value.some(([, name]) => hasHan(name) && name.length > 4)).value;
+	const long = streetNamesLong.value;
 	return (
 		<div class={`app${isSmall.value ? " small" : ""}${mapShown.value ? " onmap" : ""}${latin ? " latin" : ""}${long ? " long" : ""}`}>
 			<Top />

@@ -29,6 +29,8 @@ export const now = signal(serverNow());
 export const city = signal<City | null>(null);
 export const departments = signal<Map<string, Department>>(new Map());
 export const listState = signal<"loading" | "ready" | { failed: string }>("loading");
+/** False while pages of the list are still to come: the counts are not all of it yet. */
+export const listWhole = signal(true);
 /** Grows with every change to any case: what looks at all of them depends on it. */
 export const changes = signal(0);
 
@@ -157,7 +159,7 @@ function settle() {
 	const arrived = [...ids.keys()].filter((id) => !placed.has(id));
 	const resting = performance.now() - touchedAt;
 	const moved = order.peek().some((entry) => ids.get(entry.id)?.level !== entry.level);
-	if (arrived.length > 0 && resting > QUIET_MS) return resort();
+	if (arrived.length > 0 && (resting > QUIET_MS || !listWhole.peek())) return resort();
 	if (moved && resting > RESORT_MS && performance.now() - sortedAt > RESORT_MS) return resort();
 	batch(() => {
 		publish(totals, next);
@@ -300,6 +302,7 @@ async function fetchCase(id: string) {
 /** Read the whole list again, page by page; what is shown stays until the new answer is complete. */
 export async function loadList(onPage: () => void = () => {}) {
 	const seen = new Set<string>();
+	listWhole.value = false;
 	try {
 		let cursor: string | null = null;
 		for (let page = 0; page < PAGES_MAX; page++) {
@@ -321,6 +324,8 @@ export async function loadList(onPage: () => void = () => {}) {
 		if (!(error instanceof Problem)) throw error;
 		if (listState.peek() !== "ready") listState.value = { failed: error.detail };
 		return;
+	} finally {
+		listWhole.value = true;
 	}
 	// What was open and is no longer listed was closed meanwhile, or is out of reach now.
 	for (const [id, known] of cases) if (!seen.has(id) && !isTerminal(known.peek().case)) refresh(id);
@@ -429,6 +434,28 @@ export function departmentName(code: string | null | undefined): string {
 	if (!d) return code;
 	return (lang.value === "zh" ? d.name_zh || d.name_en : d.name_en || d.name_zh) ?? code;
 }
+
+/** Short names of the streets that have one, by code and language. */
+const streetShorts = computed(() => {
+	const found = new Map<string, { zh: string | undefined; en: string | undefined }>();
+	for (const { properties } of city.value?.streets?.features ?? []) {
+		const p = (properties ?? {}) as Record<string, string | undefined>;
+		if (p.code) found.set(p.code, { zh: p.short_zh || p.name_zh, en: p.short_en || p.name_en });
+	}
+	return found;
+});
+
+/** Han names of more than four characters want a wider column. */
+export const streetNamesLong = computed(() =>
+	lang.value === "zh" && [...streetShorts.value.values()].some(({ zh }) => (zh?.length ?? 0) > 4));
+
+/** For narrow columns. */
+export function streetShort(c: Case): string {
+	const short = streetShorts.value.get(c.street ?? "");
+	return either(short?.zh, short?.en) || streetName(c);
+}
+
+export const streetName = (c: Case) => either(c.street_name, c.street_name_en) || c.street || "";
 
 /** The streets cases lie in, for the filter. */
 export const streets: ReadonlySignal<[string, string][]> = computed(() => {

@@ -291,6 +291,8 @@ export const table = {
 	"panel.type": { zh: "类型", en: "Type" },
 	"panel.type.hint": { zh: "名称、拼音首字母或代码", en: "Name, initials or code" },
 	"panel.type.none": { zh: "没有相符的类型", en: "No type matches" },
+	"panel.place": { zh: "位置", en: "Place" },
+	"panel.place.hint": { zh: "点地图，或输入 经度, 纬度", en: "Click the map, or type lon, lat" },
 	"panel.condition": { zh: "立案条件", en: "Filing condition" },
 	"panel.condition.none": { zh: "这个类型没有列出立案条件", en: "This type lists no filing condition" },
 	"panel.condition.close": { zh: "结案：{text}", en: "Closes when: {text}" },

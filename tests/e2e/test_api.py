@@ -473,7 +473,8 @@ def test_idempotency__the_answer_is_kept_past_the_state_and_refusals_are_kept_to
 
 def test_reports__a_report_becomes_an_event_once(city):
     key = {"Idempotency-Key": uuid.uuid4().hex}
-    body = {"type_code": "22001", "title": "灯", "text": "整排不亮", "location": {"lon": HERE[0], "lat": HERE[1]}, "contact": "13700000001"}
+    body = {"type_code": "22001", "title": "灯", "text": "整排不亮", "location": {"lon": HERE[0], "lat": HERE[1]},
+            "contact": "13700000001"}
     status, first = city.api("inspector")("POST", V1 + "/reports", body, key)
     assert status == 202 and first["source_id"] == "inspector"
     again = city.api("inspector")("POST", V1 + "/reports", body, key)
@@ -495,8 +496,9 @@ def test_reports__a_report_becomes_an_event_once(city):
 
 
 @pytest.mark.parametrize("fields, wrong", [
-    ({"text": None}, "text"), ({"location": {"lon": 181, "lat": 0}}, "location.lon"), ({"location": {"lon": 0, "lat": -91}}, "location.lat"),
-    ({"type_code": "12"}, "type_code"), ({"occurred_at": "yesterday"}, "occurred_at"), ({"occurred_at": "2031-01-01T00:00:00Z"}, "occurred_at"),
+    ({"text": None}, "text"), ({"location": {"lon": 181, "lat": 0}}, "location.lon"),
+    ({"location": {"lon": 0, "lat": -91}}, "location.lat"), ({"type_code": "12"}, "type_code"),
+    ({"occurred_at": "yesterday"}, "occurred_at"), ({"occurred_at": "2099-01-01T00:00:00Z"}, "occurred_at"),
     ({"occurred_at": "2001-01-01T00:00:00Z"}, "occurred_at"), ({"attributes": {str(i): "x" for i in range(33)}}, "attributes"),
     ({"text": "x" * 16385}, "text"), ({"source_id": "me"}, "source_id"),
 ])
@@ -659,7 +661,6 @@ def test_queries__what_does_not_exist_is_404(city):
 
 # ---- deadlines --------------------------------------------------------------------------------------------------------------
 
-EST = timedelta(hours=-5)
 FIXTURES = {
     "1wd from Friday 16:00, suspended Friday 17:00, resumed Monday 09:00": (
         {"calendar": "halves", "start": "2026-11-20T16:00:00-05:00", "limit": "1wd",

@@ -227,9 +227,9 @@ def test_bad_record__keeps_headers_of_every_kind(city):
     headers = [("none", None), ("empty", b""), ("reason", b"mine"), ("source_offset", b"7")] + [(f"h{i}", b"v") for i in range(200)]
     partition, offset = send(city, [(b"", headers)])[0]
 
-    def letter():
-        return next((m for m in city.consume(DEAD) if m.key().decode() == f"{TOPIC}/{partition}/{offset}"), None)
-    found = wait_for(letter, every=0.3, what="the dead letter").headers()
+    def letters():
+        return [m for m in city.consume(DEAD) if m.key().decode() == f"{TOPIC}/{partition}/{offset}"]
+    found = wait_for(letters, every=0.3, what="the dead letter")[0].headers()
     assert found == headers + [("reason", b"missing_field"), ("source_topic", TOPIC.encode()), ("source_partition", b"0"),
                                ("source_offset", str(offset).encode())]
 

@@ -13,7 +13,7 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 from harness import BINARY, ROOT, Role, now_us, report, scattered, wait_for
 
-EVENTS = 1300
+EVENTS = 1500
 SEEDS = (1, 2, 3, 4)
 # point → (role, highest passage that leaves a thousand events in flight)
 POINTS = {

@@ -1,10 +1,11 @@
 // One case, top to bottom: number, title, place, six steps, clocks, what may be done, and what it rests on.
 import { distance, instant, metres, tail, timeOfDay, gridTail } from "../format";
 import { Glyph } from "../glyph";
-import { flagsOf, isUrgent, placeOf, shapeOf, streetName, typeName } from "../queue/row";
+import { flagsOf, isUrgent, placeOf, shapeOf, typeName } from "../queue/row";
 import { useResource } from "../resource";
 import {
 	allCases, type CaseSignal, caseById, changes, departmentName, gone, leftOf, now, refresh, select, selected, selectedChanged,
+	streetName,
 } from "../store";
 import { isTerminal } from "../clock";
 import { t, type TextKey, tn } from "../text";
@@ -61,7 +62,7 @@ function Head({ known }: { known: CaseSignal }) {
 					<b class="state" data-testid="case-state" data-state={c.state}>{tn("state", c.state)}</b>
 				</span>
 			</div>
-			<h1 class="el" title={`${typeName(c)} · ${place}`}>{typeName(c)}{place && place !== typeName(c) ? ` · ${place}` : ""}</h1>
+			<h1 title={`${typeName(c)} · ${place}`}>{typeName(c)}{place && place !== typeName(c) ? ` · ${place}` : ""}</h1>
 			<div class="meta el">
 				{[
 					c.type_code,

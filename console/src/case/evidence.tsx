@@ -12,7 +12,7 @@ function said(event: Evidence): string {
 	if (event.metric) return `${event.metric} ${event.value ?? ""} ${event.unit ?? event.payload?.reading?.unit ?? ""}`.trim();
 	const title = event.title || event.payload?.report?.title;
 	const text = event.text || event.payload?.report?.text;
-	return [title, text].filter(Boolean).join(" · ") || event.event_id;
+	return [text, title].filter(Boolean).join(" · ") || event.event_id;
 }
 
 export function EvidenceBlock({ id }: { id: string }) {

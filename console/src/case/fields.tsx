@@ -264,6 +264,33 @@ function DateField({ field, set }: Props) {
 	);
 }
 
+/** "-71.0601, 42.3554" as the request's body wants it. */
+function placeFrom(text: string): { lon: number; lat: number } | "" {
+	const match = /^\s*(-?\d+(?:\.\d+)?)[\s,，]+(-?\d+(?:\.\d+)?)\s*$/.exec(text);
+	return match ? { lon: Number(match[1]), lat: Number(match[2]) } : "";
+}
+
+/** A place by its coordinates, typed or taken from a click on the map. */
+function Place({ field, set }: Props) {
+	const said = useSignal("");
+	const take = (text: string) => {
+		said.value = text;
+		set(field.name, placeFrom(text));
+	};
+	useEffect(() => {
+		const onPlace = (event: Event) => take((event as CustomEvent<[number, number]>).detail.map((n) => n.toFixed(6)).join(", "));
+		addEventListener("map-place", onPlace);
+		return () => removeEventListener("map-place", onPlace);
+	}, []);
+	return (
+		<div class="fld">
+			<Label field={field} />
+			<input class="inp" data-first aria-label={t(field.label)} data-testid="field-location" placeholder={t("panel.place.hint")} value={said.value}
+				onInput={(e) => take(e.currentTarget.value)} />
+		</div>
+	);
+}
+
 function TextField({ field, values, set }: Props) {
 	return (
 		<div class="fld">
@@ -280,6 +307,7 @@ export function FieldInput(props: Props) {
 	case "reason": return <Choice {...props} />;
 	case "finding": return <Choice {...props} />;
 	case "type": return <Types {...props} />;
+	case "place": return <Place {...props} />;
 	case "condition": return <Conditions {...props} />;
 	case "dispatch": return <Departments {...props} />;
 	case "department": return <Departments {...props} />;

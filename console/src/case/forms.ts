@@ -1,8 +1,9 @@
 // What each action asks for, as data: the panel draws it, the body of the request follows from it.
 import type { TextKey } from "../text";
+import type { Case } from "../types";
 
 export type FieldKind =
-	| "note" | "reason" | "finding" | "type" | "condition" | "dispatch" | "department" | "case" | "date" | "text";
+	| "note" | "reason" | "finding" | "type" | "place" | "condition" | "dispatch" | "department" | "case" | "date" | "text";
 
 export interface Field {
 	kind: FieldKind;
@@ -47,4 +48,8 @@ const FORMS: Record<string, readonly Field[]> = {
 	enter_emergency: [text("plan", "panel.plan"), note],
 };
 
-export const formOf = (action: string): readonly Field[] => FORMS[action] ?? [note];
+const place: Field = { kind: "place", name: "location", label: "panel.place", required: true };
+
+/** A case that came without a place must get one before it is accepted. */
+export const formOf = (action: string, c: Case): readonly Field[] =>
+	[...(action === "accept" && c.lon == null ? [place] : []), ...(FORMS[action] ?? [note])];

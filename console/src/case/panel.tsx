@@ -24,7 +24,7 @@ function bodyOf(fields: readonly Field[], values: Values): Values {
 
 export function ActionPanel({ known, target }: { known: CaseSignal; target: Target }) {
 	const c = known.value.case;
-	const fields = formOf(target.action);
+	const fields = formOf(target.action, c);
 	const values = useSignal<Values>({});
 	const busy = useSignal(false);
 	const missing = useSignal("");

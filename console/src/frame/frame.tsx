@@ -1,7 +1,7 @@
 // What surrounds the panes: rail, foot line, banners, toasts, the table of keys.
 import { useEffect } from "preact/hooks";
 import { actionName, allowed } from "../act";
-import { timeOfDay } from "../format";
+import { thousands, timeOfDay } from "../format";
 import { ACTION_KEYS, capOf, focusOn, PRIMARY } from "../keys";
 import { caseById, now, position, resynced, selected } from "../store";
 import { attempts, gap, heardAt, retryNow, streamState } from "../stream";
@@ -49,7 +49,7 @@ export function Foot() {
 					<Hint keys={["?"]} text={t("key.all")} />
 				</>
 			)}
-			<div class="r"><b data-testid="position">{t("foot.position", { i: position.value.at || t("none"), n: position.value.of })}</b></div>
+			<div class="r"><b data-testid="position">{t("foot.position", { i: position.value.at ? thousands(position.value.at) : t("none"), n: thousands(position.value.of) })}</b></div>
 		</footer>
 	);
 }

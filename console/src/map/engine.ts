@@ -25,7 +25,7 @@ export interface Engine {
 	paint(): void;
 	/** Bring the marks up to date; only what changed travels. */
 	showCases(at: number): void;
-	showSelected(id: string | null): void;
+	showSelected(id: string | null, at: number): void;
 	zoom(by: number): void;
 	fit(): void;
 	remove(): void;
@@ -126,7 +126,8 @@ function styleOf(city: City): maplibre.StyleSpecification {
 			line("edge", "boundary", 1.4),
 			{
 				id: "names", source: "names", type: "symbol",
-				layout: { "text-field": ["get", "name"], "text-size": 12, "text-font": ["Noto Sans CJK SC Regular"], "text-max-width": 7 },
+				layout: { "text-field": ["get", "name"], "text-size": 12, "text-font": ["Noto Sans CJK SC Regular"], "text-max-width": 7,
+					"text-variable-anchor": ["center", "top", "bottom", "left", "right"], "text-radial-offset": 1.3 },
 				paint: { "text-halo-width": 1.6 },
 			},
 			{
@@ -139,10 +140,14 @@ function styleOf(city: City): maplibre.StyleSpecification {
 			{
 				id: "many", source: "cases", type: "symbol", filter: ["has", "point_count"],
 				layout: {
-					"icon-image": ["concat", "many-", ["get", "worst"]], "icon-allow-overlap": true, "icon-ignore-placement": true,
+					"icon-image": ["concat", "many-", ["get", "worst"]], "icon-allow-overlap": true,
 					"text-field": ["get", "point_count_abbreviated"], "text-size": 11, "text-font": ["Noto Sans CJK SC Regular"],
-					"text-allow-overlap": true, "text-ignore-placement": true, "symbol-sort-key": ["get", "worst"],
+					"text-allow-overlap": true, "symbol-sort-key": ["get", "worst"],
 				},
+			},
+			{
+				id: "selected-mark", source: "selected", type: "symbol",
+				layout: { "icon-image": ["get", "icon"], "icon-allow-overlap": true, "icon-ignore-placement": true },
 			},
 			{
 				id: "selected", source: "selected", type: "circle",
@@ -240,15 +245,18 @@ class MapEngine implements Engine {
 		this.holder.dataset.marks = String(this.shown.size);
 	}
 
-	showSelected(id: string | null) {
-		const c = id ? caseById(id)?.peek().case : undefined;
+	showSelected(id: string | null, at: number) {
+		const known = id ? caseById(id)?.peek() : undefined;
 		const source = this.map.getSource<maplibre.GeoJSONSource>("selected");
 		if (!source) return;
-		if (c?.lon == null || c.lat == null) {
+		const c = known?.case;
+		if (!known || c?.lon == null || c.lat == null) {
 			void source.setData(NONE);
 			return;
 		}
-		void source.setData({ type: "Feature", properties: {}, geometry: { type: "Point", coordinates: [c.lon, c.lat] } });
+		// Its own mark too: among many it would be part of a disc.
+		const icon = markOf(c, known.asOf, at)?.icon ?? "";
+		void source.setData({ type: "Feature", properties: { icon }, geometry: { type: "Point", coordinates: [c.lon, c.lat] } });
 		if (!this.map.getBounds().contains([c.lon, c.lat])) this.map.panTo([c.lon, c.lat], { duration: 0 });
 	}
 
@@ -298,6 +306,12 @@ export function createEngine(holder: HTMLElement, city: City, onPick: (id: strin
 	map.on("click", "cases", (event) => {
 		const id: unknown = event.features?.[0]?.properties.id;
 		if (typeof id === "string") onPick(id);
+	});
+	// Somebody may be asking where: the panel of a case without a place.
+	map.on("click", (event) => {
+		if (map.queryRenderedFeatures(event.point, { layers: ["cases", "many"] }).length === 0) {
+			dispatchEvent(new CustomEvent("map-place", { detail: event.lngLat.toArray() }));
+		}
 	});
 	map.on("click", "many", (event) => {
 		const found = event.features?.[0];

@@ -44,10 +44,10 @@ export function MapPane() {
 		pending.current ??= setTimeout(() => {
 			pending.current = null;
 			engine.peek()?.showCases(now.peek());
-			engine.peek()?.showSelected(selected.peek());
+			engine.peek()?.showSelected(selected.peek(), now.peek());
 		}, GATHER_MS);
 	}, [changes.value, Math.floor(now.value / 5000), engine.value]);
-	useEffect(() => engine.value?.showSelected(selected.value), [selected.value, engine.value]);
+	useEffect(() => engine.value?.showSelected(selected.value, now.peek()), [selected.value, engine.value]);
 	useEffect(() => {
 		const onZoom = (event: Event) => engine.peek()?.zoom((event as CustomEvent<number>).detail);
 		addEventListener("map-zoom", onZoom);

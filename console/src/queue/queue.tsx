@@ -5,7 +5,7 @@ import type { Level } from "../clock";
 import { instant, thousands } from "../format";
 import { Glyph } from "../glyph";
 import {
-	caseById, counts, domainFilter, listState, loadList, nextDue, now, order, resort, selected, streetFilter, streets,
+	caseById, counts, domainFilter, listState, listWhole, loadList, nextDue, now, order, resort, selected, streetFilter, streets,
 	textFilter, touched, VIEW_TEXT, VIEWS, view, waiting,
 } from "../store";
 import { t, type TextKey } from "../text";
@@ -72,7 +72,7 @@ function Views() {
 					data-testid={`view-${name}`} onClick={() => (view.value = name)}>
 					{name === "over" && <Glyph shape="over" size={12} />}
 					{name === "soon" && <Glyph shape="80" size={12} />}
-					{t(VIEW_TEXT[name])} <em>{thousands(counts.value[name])}</em>
+					{t(VIEW_TEXT[name])} <em>{thousands(counts.value[name])}{listWhole.value ? "" : "+"}</em>
 				</button>
 			))}
 		</div>
@@ -102,7 +102,7 @@ function Filters() {
 			<span class="sort">{t("sort.share")}</span>
 			{waiting.value.size > 0 && (
 				<button class="newpill" data-testid="new-rows" onClick={resort}>
-					{t("new.rows", { n: waiting.value.size })} <span class="k">n</span>
+					{t("new.rows", { n: thousands(waiting.value.size) })} <span class="k">n</span>
 				</button>
 			)}
 		</div>
@@ -205,7 +205,7 @@ function Rows() {
 					return (
 						<div class="grp" key={item.level} role="presentation" data-testid="group" data-level={item.level}
 							style={{ transform: `translateY(${item.y}px)`, height: `${item.height}px` }}>
-							<Glyph shape={item.level} size={12} /><b>{t(`level.${item.level}` as TextKey)}</b>{item.size}
+							<Glyph shape={item.level} size={12} /><b>{t(`level.${item.level}` as TextKey)}</b>{thousands(item.size ?? 0)}
 						</div>
 					);
 				}

@@ -6,7 +6,7 @@ import { actionName, sending } from "../act";
 import { dateOnly, gridTail, hasHan, instant, leftNumber } from "../format";
 import { Glyph, type Shape, twelfths } from "../glyph";
 import type { Left } from "../clock";
-import { type CaseSignal, departmentName, departmentShort, isMine, leftOf, now, select, selected, unread } from "../store";
+import { type CaseSignal, departmentName, departmentShort, isMine, leftOf, now, select, selected, streetName, streetShort, unread } from "../store";
 import { isTerminal } from "../clock";
 import { either, lang, t, tn } from "../text";
 import type { Case } from "../types";
@@ -42,7 +42,6 @@ export const isUrgent = (c: Case) => c.urgency === "urgent" || c.urgency === "em
 export const typeName = (c: Case) => either(c.type_name_zh, c.type_name_en) || t("case.notype");
 /** For the row: the short name where the catalogue has one. */
 export const typeShort = (c: Case) => either(c.type_short_zh, c.type_short_en) || typeName(c);
-export const streetName = (c: Case) => either(c.street_name, c.street_name_en) || c.street || "";
 
 /** The title without the type's name in front. */
 function restOfTitle(c: Case): string {
@@ -115,7 +114,7 @@ export const Row = memo(function Row({ known, top, height, index }: {
 	const left = leftOf(known.value, now.peek());
 	const flags = flagsOf(c, left, now.peek());
 	const shown = flags.slice(0, flagsMax());
-	const street = streetName(c);
+	const street = streetShort(c);
 	return (
 		<div class={`row lv-${level.value}${shape.value === "frozen" ? " lv-frozen" : ""}${current.value ? " cur" : ""}${busy.value ? " pend" : ""}${isTerminal(c) ? " gone" : ""}`}
 			role="row" id={rowId(id)} aria-rowindex={index} aria-selected={current.value} aria-label={spoken(c, left)}
@@ -134,7 +133,7 @@ export const Row = memo(function Row({ known, top, height, index }: {
 				{shown.map((flag) => <span class={`fl${flag.hot ? " hot" : ""}`}>{flag.text}</span>)}
 				{flags.length > shown.length && <span class="fl">+{flags.length - shown.length}</span>}
 			</span>
-			<span class={`pl el${hasHan(street) ? "" : " latin"}`} role="gridcell">
+			<span class={`pl el${hasHan(street) ? "" : " latin"}`} role="gridcell" title={streetName(c)}>
 				<span class="el">{street}</span><s>{gridTail(c.grid_cell)}</s>
 			</span>
 			<span class={`st${isMine(c) ? "" : " q"}`} role="gridcell">

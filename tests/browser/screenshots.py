@@ -1,0 +1,106 @@
+"""Takes docs/console-zh.png and docs/console-en.png: a morning's reports of Boston, worked on by the demo accounts.
+
+    build/deps/venv/bin/python tests/browser/screenshots.py [FOLDER]
+
+Everything in the pictures came through the city: reports by the feed, steps by the API. Only the clocks are set back, so that some
+cases are late or nearly so, as they would be after some hours.
+"""
+import os
+import sys
+
+FOLDER = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [os.path.dirname(FOLDER), FOLDER]
+from conftest import CHROMIUM  # noqa: E402
+from desk import Desk  # noqa: E402
+from harness import HERE, ROOT, City, wait_for  # noqa: E402
+from playwright.sync_api import expect, sync_playwright  # noqa: E402
+
+SIZE, SCALE = {"width": 1920, "height": 1080}, 0.75
+UNTIL = "2015-03-16T10:00"  # rows of the feed before this
+WORKED = 60
+# Share of its limit each case has used, over and over.
+USED = (1.08, 0.12, 0.83, 0.31, 0.55, 0.73, 0.2, 0.91, 0.44, 0.62, 0.05, 0.76)
+
+
+def work(city, ids):
+    """Takes each case as far as its turn says: accepted, filed, dispatched, signed or reported done."""
+    desk, signer = city.api("shift_lead"), city.api("department")
+    own = city.value("SELECT department FROM tongguan.account WHERE role = 'department' LIMIT 1")
+    for i, case in enumerate(ids):
+        doc = desk.get(f"/api/v1/cases/{case}")
+        kind = desk.get(f"/api/v1/catalog/{doc['type_code']}")
+        mine = kind["lead_department"] == own
+        steps = 3 if mine else i % 4
+        if doc["state"] == "new" and steps > 0:
+            where = {} if doc["lon"] is not None else {"location": dict(zip(("lon", "lat"), HERE))}
+            desk.act(case, "accept", type_code=doc["type_code"], **where)
+        if doc["state"] == "new" and steps > 1:
+            desk.act(case, "file", condition=kind["conditions"][0]["condition_no"])
+        if steps > 2:
+            desk.act(case, "dispatch", tasks=[{"department": kind["lead_department"], "role": "lead"}])
+        if mine:
+            task = desk.get(f"/api/v1/cases/{case}")["tasks"][0]["task_id"]
+            signer.act_task(task, "sign")
+            if i % 3 == 0:
+                signer.act_task(task, "complete", result="已修复")
+
+
+def set_back(city, ids):
+    """Moves the clock each case waits on, where it counts day and night, into the past by a share of its limit."""
+    with city.pg() as conn:
+        for i, case in enumerate(ids):
+            conn.execute("""WITH k AS (UPDATE tongguan.clock SET started_at = started_at - %s * (due_at - started_at),
+                    due_at = due_at - %s * (due_at - started_at)
+                WHERE clock_id = (SELECT clock_id FROM tongguan.clock k JOIN tongguan.case_file c USING (case_id)
+                    WHERE c.case_id::text = %s AND k.state = 'running' AND k.due_at = c.due_at AND k.unit = 'h'
+                        AND k.kind <> 'total' LIMIT 1)
+                RETURNING case_id, due_at)
+                UPDATE tongguan.case_file c SET due_at = k.due_at FROM k WHERE c.case_id = k.case_id""",
+                         (USED[i % len(USED)], USED[i % len(USED)], case))
+
+
+def shoot(browser, city, case, lang, theme, explained, path):
+    context = browser.new_context(viewport=SIZE, device_scale_factor=SCALE, locale="zh-CN")
+    page = context.new_page()
+    page.add_init_script(f"localStorage.setItem('lang', '{lang}'); localStorage.setItem('theme', '{theme}')")
+    desk = Desk(page, city).sign_in("shift_lead", case)
+    page.get_by_test_id("view-open").click()
+    expect(desk.row(case)).to_be_visible()
+    expect(page.get_by_test_id("deadline")).to_be_visible()
+    expect(page.get_by_test_id("timeline").get_by_test_id("log").first).to_be_visible()
+    expect(page.get_by_test_id("map")).to_have_attribute("data-ready", "true")
+    expect(page.locator("[data-marks]")).to_be_visible()
+    if explained:
+        page.keyboard.press("w")
+        expect(page.locator("table.why")).to_be_visible()
+    page.screenshot(path=path)
+    context.close()
+
+
+def main(folder):
+    with City() as city:
+        fed = city.run("feed", "reports", "--speed", "max", "--to", UNTIL)
+        assert fed.returncode == 0, fed.stderr
+        sent = int(fed.stdout.split(" events sent")[0].rsplit(" ", 1)[1])
+        wait_for(lambda: city.value("SELECT count(*) FROM tongguan.events") == sent, 60, what="every report as a row")
+        open_ = wait_for(lambda: settled(city), 60, every=0.5, what="a case for each incident")
+        work(city, open_[:WORKED])
+        set_back(city, open_)
+        shown = city.value("""SELECT c.case_id::text FROM tongguan.case_file c JOIN tongguan.clock k USING (case_id)
+            WHERE k.kind = 'handle' AND k.state = 'running' ORDER BY c.state = 'handling' DESC, k.unit = 'wd' DESC, c.due_at LIMIT 1""")
+        with sync_playwright() as play:
+            browser = play.chromium.launch(executable_path="/usr/bin/chromium", args=CHROMIUM)
+            for lang, theme, explained in (("zh", "light", False), ("en", "dark", True)):
+                shoot(browser, city, shown, lang, theme, explained, os.path.join(folder, f"console-{lang}.png"))
+            browser.close()
+
+
+def settled(city):
+    """The open cases in order of arrival, once every incident has its case."""
+    if city.value("SELECT count(*) FROM tongguan.incidents WHERE state <> 'merged'") > city.value("SELECT count(*) FROM tongguan.cases"):
+        return None
+    return [row[0] for row in city.rows("SELECT case_id::text FROM tongguan.cases ORDER BY case_no")]
+
+
+if __name__ == "__main__":
+    main(sys.argv[1] if len(sys.argv) > 1 else os.path.join(ROOT, "docs"))
