@@ -38,8 +38,7 @@ json_t *city_find(const json_t *array, const char *key, struct tg_slice text)
 	size_t i;
 	json_t *row;
 
-	json_array_foreach(array, i, row)
-	{
+	json_array_foreach (array, i, row) {
 		const char *value = json_string_value(json_object_get(row, key));
 
 		if (value && tg_slice_is(text, value))
@@ -64,8 +63,7 @@ static bool polygon_is_closed(const json_t *polygon)
 	size_t i;
 	json_t *ring;
 
-	json_array_foreach(polygon, i, ring)
-	{
+	json_array_foreach (polygon, i, ring) {
 		if (!is_closed(ring))
 			return false;
 	}
@@ -85,8 +83,7 @@ static const char *geometry_fault(const json_t *geometry)
 			       : "a ring is open: repeat its first point at the end";
 	if (!type || strcmp(type, "MultiPolygon") != 0)
 		return "the geometry must be a Polygon or a MultiPolygon";
-	json_array_foreach(coordinates, i, polygon)
-	{
+	json_array_foreach (coordinates, i, polygon) {
 		if (!polygon_is_closed(polygon))
 			return "a ring is open: repeat its first point at the end";
 	}
@@ -142,8 +139,7 @@ static json_t *read_polygons(
 	json_t *features = load_features(city, file), *rows = json_array(), *feature;
 	size_t i;
 
-	json_array_foreach(features, i, feature)
-	{
+	json_array_foreach (features, i, feature) {
 		const char *fault = geometry_fault(json_object_get(feature, "geometry"));
 		json_t *row = row_of(feature, wanted, n);
 		const char *id = json_string_value(json_object_get(row, wanted[0].to));
@@ -193,7 +189,8 @@ static void read_boundary(struct city *city, const char *file)
 	json_t *rows = read_polygons(city, file, wanted, 1), *row, *parts = json_array();
 	size_t i;
 
-	json_array_foreach(rows, i, row) json_array_append(parts, json_object_get(row, "geom"));
+	json_array_foreach (rows, i, row)
+		json_array_append(parts, json_object_get(row, "geom"));
 	if (i == 0)
 		city_complain(city, file, 0, "has no feature");
 	json_object_set_new(city->head, "boundary", parts);

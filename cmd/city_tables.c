@@ -222,8 +222,7 @@ static bool has_condition(const struct city *city, struct tg_slice type, json_in
 	size_t i;
 	json_t *row;
 
-	json_array_foreach(city->conditions, i, row)
-	{
+	json_array_foreach (city->conditions, i, row) {
 		if (tg_slice_is(type, json_string_value(json_object_get(row, "type_code"))) &&
 			json_integer_value(json_object_get(row, "condition_no")) == no)
 			return true;
@@ -286,8 +285,7 @@ static void add_missing_conditions(struct city *city)
 	size_t i;
 	json_t *type, *row;
 
-	json_array_foreach(city->types, i, type)
-	{
+	json_array_foreach (city->types, i, type) {
 		json_t *code = json_object_get(type, "type_code");
 
 		if (city_find(

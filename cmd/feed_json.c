@@ -136,9 +136,9 @@ static bool some_feature_has(const struct feed_json *json, const char *name)
 	size_t i;
 	json_t *feature;
 
-	json_array_foreach(
-		json->array, i, feature) if (json_object_get(json_object_get(feature, "properties"),
-						     name)) return true;
+	json_array_foreach (json->array, i, feature)
+		if (json_object_get(json_object_get(feature, "properties"), name))
+			return true;
 	return false;
 }
 

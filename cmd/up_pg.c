@@ -51,6 +51,8 @@ int up_pg_start(struct up *up, struct up_argv *argv)
 		"max_wal_size=2GB",
 		"wal_compression=on",
 		"timezone=UTC",
+		/* Compiling a plan costs more than any statement of ours runs. */
+		"jit=off",
 		"log_min_messages=warning",
 		/* A peer that vanished must not hold locks. */
 		"tcp_keepalives_idle=10",

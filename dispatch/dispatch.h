@@ -1,4 +1,5 @@
-/* The dispatch role as its own files see it: what every part of the room may use. Nothing outside includes it but cmd/. */
+/* The dispatch role as its own files see it: what every part of the room may use. Nothing outside
+ * includes it but cmd/. */
 #ifndef TG_DISPATCH_DISPATCH_H
 #define TG_DISPATCH_DISPATCH_H
 
@@ -12,25 +13,25 @@
 #include "base/io/pg.h"
 #include "base/io/service.h"
 
-struct tg_city;	  /* dispatch/city.h: types, conditions, departments, calendars in memory */
+struct tg_city;   /* dispatch/city.h: types, conditions, departments, calendars in memory */
 struct tg_outbox; /* dispatch/outbox.h: committed order, case.events */
-struct tg_due;	  /* dispatch/due.h: escalation rows and the heap of the next minutes */
+struct tg_due;    /* dispatch/due.h: escalation rows and the heap of the next minutes */
 struct tg_intake; /* dispatch/intake.h: incidents → cases */
-struct tg_api;	  /* dispatch/api.h */
+struct tg_api;    /* dispatch/api.h */
 
 struct tg_dispatch {
 	struct tg_service *svc;
 	uv_loop_t *loop;
 	const struct tg_conf *conf;
 	struct tg_pg_pool *write; /* transactions */
-	struct tg_pg *read;	  /* single-statement reads, pipelined by the wrapper */
-	struct tg_city *city;	  /* NULL until first loaded; replaced when city.version changes */
+	struct tg_pg *read;       /* single-statement reads, pipelined by the wrapper */
+	struct tg_city *city;     /* NULL until first loaded; replaced when city.version changes */
 	struct tg_outbox *outbox;
 	struct tg_due *due;
 	struct tg_intake *intake;
 	struct tg_api *api;
 	struct tg_producer *reports; /* POST /reports → Kafka */
-	uv_timer_t city_timer;	  /* looks at city.version */
+	uv_timer_t city_timer;       /* looks at city.version */
 	bool stopping;
 };
 

@@ -31,10 +31,6 @@ struct intake_batch {
 	bool poison; /* the database refuses the data, not the moment */
 	struct tg_pg *pg;
 	int counts[5]; /* by enum tg_intake_outcome */
-#ifdef TG_BREAK_OUTBOX_AFTER_COMMIT
-	struct tg_buf late; /* cases whose messages this broken build writes after the commit:
-			       {id,id,…} */
-#endif
 	void (*done)(void *ctx);
 	void *ctx;
 };

@@ -1,5 +1,6 @@
-/* Committed order: one leased publisher numbers committed outbox rows as pos and sends them to tongguan.case.events; every
- * dispatcher's live stream tails pos > last. Polls every 20 ms, or is woken in-process. */
+/* Committed order: one leased publisher numbers committed outbox rows as pos and sends them to
+ * tongguan.case.events; every dispatcher's live stream tails pos > last. Polls every 20 ms, or is
+ * woken in-process. */
 #ifndef TG_DISPATCH_OUTBOX_H
 #define TG_DISPATCH_OUTBOX_H
 
@@ -13,7 +14,8 @@ struct tg_outbox;
 struct tg_outbox_row {
 	int64_t pos;
 	struct tg_slice kind; /* case, task, incident */
-	struct tg_slice json; /* the message of case.events: object id, version, state, action, actor, at, seq, pos … */
+	struct tg_slice json; /* the message of case.events: object id, version, state, action,
+				 actor, at, seq, pos … */
 };
 
 /* Called on the loop for every row in order of pos, once per dispatcher process. */

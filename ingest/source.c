@@ -231,8 +231,9 @@ int tg_source_open(uv_loop_t *loop, const struct tg_source_conf *conf,
 {
 	static const struct tg_consumer_ops consumer_ops = {
 		on_assign, on_revoke, on_record, on_end, on_out_of_range, on_closed};
-	struct tg_consumer_conf consumer = {
-		.brokers = conf->brokers, .group = conf->group, .client_id = "tongguan-ingest",
+	struct tg_consumer_conf consumer = {.brokers = conf->brokers,
+		.group = conf->group,
+		.client_id = "tongguan-ingest",
 		.listen = conf->listen};
 	struct tg_source *s = calloc(1, sizeof(*s));
 	const char *topics[TOPICS_MAX];

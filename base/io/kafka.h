@@ -65,9 +65,9 @@ struct tg_consumer_conf {
 	const char *const *topics;
 	size_t topics_count;
 	int queued_kbytes; /* prefetch limit in all; 0 = 16384 */
-	/* "host:port" this process listens on. It names a static member of the group (group.instance.id), so
-	 * that a process killed and started again takes its partitions back at once, not after the session
-	 * has run out. NULL or port 0: a member like any other. */
+	/* "host:port" this process listens on. It names a static member of the group
+	 * (group.instance.id), so that a process killed and started again takes its partitions back
+	 * at once, not after the session has run out. NULL or port 0: a member like any other. */
 	const char *listen;
 };
 

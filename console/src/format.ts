@@ -83,6 +83,8 @@ export function instant(at: number, now: number, how: { brief?: boolean; seconds
 	const today = parts(now);
 	const day = dayName(p, today, how.brief === true);
 	const time = how.seconds ? `${p.hour}:${p.minute}:${p.second}` : `${p.hour}:${p.minute}`;
+	// Of another year the date says enough.
+	if (p.year !== today.year && Math.abs(p.dayNumber - today.dayNumber) >= 7 && !how.seconds) return day;
 	return day ? `${day}${NBSP}${time}` : time;
 }
 

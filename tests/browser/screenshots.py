@@ -65,6 +65,10 @@ def shoot(browser, city, case, lang, theme, explained, path):
     page.add_init_script(f"localStorage.setItem('lang', '{lang}'); localStorage.setItem('theme', '{theme}')")
     desk = Desk(page, city).sign_in("shift_lead", case)
     page.get_by_test_id("view-open").click()
+    page.evaluate("document.activeElement.blur()")
+    for key in "kj":  # the cursor brings its row into sight
+        page.keyboard.press(key)
+    expect(page.get_by_test_id("case")).to_have_attribute("data-case-id", case)
     expect(desk.row(case)).to_be_visible()
     expect(page.get_by_test_id("deadline")).to_be_visible()
     expect(page.get_by_test_id("timeline").get_by_test_id("log").first).to_be_visible()
@@ -86,12 +90,16 @@ def main(folder):
         open_ = wait_for(lambda: settled(city), 60, every=0.5, what="a case for each incident")
         work(city, open_[:WORKED])
         set_back(city, open_)
-        shown = city.value("""SELECT c.case_id::text FROM tongguan.case_file c JOIN tongguan.clock k USING (case_id)
-            WHERE k.kind = 'handle' AND k.state = 'running' ORDER BY c.state = 'handling' DESC, k.unit = 'wd' DESC, c.due_at LIMIT 1""")
+        nearly = city.value("""SELECT c.case_id::text FROM tongguan.case_file c JOIN tongguan.clock k USING (case_id)
+            WHERE c.state = 'to_dispatch' AND k.kind = 'dispatch' AND k.state = 'running' AND k.due_at > now()
+            ORDER BY extract(epoch FROM k.due_at - now()) > 0.15 * extract(epoch FROM k.due_at - k.started_at) DESC, c.due_at LIMIT 1""")
+        handled = city.value("""SELECT c.case_id::text FROM tongguan.case_file c JOIN tongguan.clock k USING (case_id)
+            WHERE c.state = 'handling' AND k.kind = 'handle' AND k.state = 'running'
+            ORDER BY k.unit = 'wd' DESC, c.case_no LIMIT 1""")
         with sync_playwright() as play:
             browser = play.chromium.launch(executable_path="/usr/bin/chromium", args=CHROMIUM)
-            for lang, theme, explained in (("zh", "light", False), ("en", "dark", True)):
-                shoot(browser, city, shown, lang, theme, explained, os.path.join(folder, f"console-{lang}.png"))
+            for case, lang, theme, explained in ((nearly, "zh", "light", False), (handled, "en", "dark", True)):
+                shoot(browser, city, case, lang, theme, explained, os.path.join(folder, f"console-{lang}.png"))
             browser.close()
 
 

@@ -115,6 +115,25 @@ def test_console__a_case_walks_through_every_account_to_its_close(page, city, ur
     assert not page.faults
 
 
+def test_console__a_case_without_a_place_gets_one_when_it_is_accepted(page, city, urgent):
+    event = report(type_code=urgent[0], title="电话反映", text="说不清地点", reporter="r-5", lon=None)
+    city.produce("tongguan.citizen.reports", [event.SerializeToString()])
+    case = case_of(city, event)
+    desk = Desk(page, city).sign_in("operator", case)
+    desk.open("accept")
+    desk.panel("accept").get_by_test_id("panel-submit").click()
+    expect(desk.panel("accept").get_by_role("alert")).to_be_visible()
+    expect(page.get_by_test_id("map")).to_have_attribute("data-ready", "true")
+    box = page.locator(".map canvas").bounding_box()
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    expect(desk.panel("accept").get_by_test_id("field-location")).not_to_have_value("")
+    desk.panel("accept").get_by_test_id("field-location").fill("-71.0750, 42.3450")
+    desk.submit("accept", state="to_file")
+    assert city.rows("SELECT ST_X(geom), ST_Y(geom), grid_cell IS NOT NULL FROM tongguan.cases WHERE case_id::text = %s",
+                     case) == [(-71.075, 42.345, True)]
+    assert not page.faults
+
+
 HAN = ("\u3400", "\u9fff")
 
 

@@ -1,7 +1,7 @@
 // Why this deadline: the server's counted periods, pauses and extensions, quoted as a strip or as a table.
-import { instant, limitText, stretch, timeOfDay } from "../format";
+import { hasHan, instant, limitText, stretch, timeOfDay } from "../format";
 import { now } from "../store";
-import { t, tn } from "../text";
+import { lang, t, tn } from "../text";
 import type { DeadlineClock, Unit } from "../types";
 import { why } from "../ui";
 import { Block } from "./parts";
@@ -33,6 +33,9 @@ export function piecesOf(clock: DeadlineClock): Piece[] {
 	}
 	return pieces;
 }
+
+/** A calendar names its days in one language only; the other is told the date alone. */
+const nameOf = (reason: string | null | undefined) => (reason && !(lang.value === "en" && hasHan(reason)) ? reason : "");
 
 const PIECES_IN_STRIP = 9;
 
@@ -84,7 +87,7 @@ function Table({ clock }: { clock: DeadlineClock }) {
 							<td>{p.kind === "counted" ? said((p.to - p.from) / 1000) : "0"}</td>
 							<td>{said(sum)}</td>
 							<td>{p.kind === "counted" ? t("deadline.counts") : p.kind === "pause" ? t("deadline.pause")
-								: skipped.length > 0 ? skipped.map((s) => t("deadline.skipped", { why: `${s.date} ${s.reason ?? ""}` })).join("; ")
+								: skipped.length > 0 ? skipped.map((s) => t("deadline.skipped", { why: `${s.date} ${nameOf(s.reason)}`.trim() })).join("; ")
 									: t("deadline.dayoff")}</td>
 						</tr>
 					);
