@@ -21,6 +21,9 @@
 #define NAME          "up"
 #define DEFAULT_HTTP  "127.0.0.1:8080"
 #define OUTSIDE_STATE "/var/lib/tongguan"
+#define PORT_LOW      20000
+#define PORT_HIGH     32000
+#define PORT_TRIES    100
 
 void up_password(char *out, size_t n)
 {
@@ -142,7 +145,7 @@ static int setup_servers(struct up *up)
 	return 0;
 }
 
-static int bind_port(const char *host, int port)
+static int try_port(const char *host, int port)
 {
 	struct sockaddr_in addr = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
 	socklen_t len = sizeof(addr);
@@ -158,6 +161,20 @@ static int bind_port(const char *host, int port)
 	}
 	close(fd);
 	return ntohs(addr.sin_port);
+}
+
+/* A free port. 0 asks for any: we draw one below the range from which the kernel takes the local
+ * ports of outgoing connections, so that none of those can take it before its server has started.
+ */
+static int bind_port(const char *host, int port)
+{
+	int found = -1;
+
+	if (port)
+		return try_port(host, port);
+	for (int i = 0; i < PORT_TRIES && found < 0; i++)
+		found = try_port(host, PORT_LOW + (int)randombytes_uniform(PORT_HIGH - PORT_LOW));
+	return found;
 }
 
 /* "host:port" → both; port 0 becomes a free one. A wanted port that is taken: one line. */
