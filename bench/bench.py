@@ -112,7 +112,7 @@ def bench_ingest():
         ours(city)  # warms the caches, and gives the rows that \copy will load
         dump = os.path.join(city.dir, "rows.bin")
         indexes = twin(city)
-        psql(city, f"\\copy tongguan.event TO '{dump}' WITH (FORMAT binary)")
+        psql(city, f"\\copy (SELECT * FROM tongguan.event) TO '{dump}' WITH (FORMAT binary)")
         line("sample", "ingest rows/s", "seconds", r"\copy rows/s", "seconds", "ratio", "CPU µs/event", "resident MB")
         line(*["---"] * 8)
         ratios = []
@@ -179,8 +179,13 @@ def bench_latency():
         worker.join()
         case_of = dict(city.rows("""SELECT c.case_id::text, e.event_id FROM tongguan.events e JOIN tongguan.incident_events m
             ON m.event_uid = e.uid JOIN tongguan.cases c USING (incident_id) WHERE e.source_id = 'bench'"""))
-        took = sorted(1000 * (at - sent[case_of[case]]) for case, at in arrived.items() if case in case_of)
-        assert len(took) == total, f"{len(took)} of {total} cases arrived on the stream"
+        # A report may also be a member of a cluster with a case of its own: the first of its cases counts.
+        first = {}
+        for case, at in arrived.items():
+            if case in case_of:
+                first[case_of[case]] = min(at, first.get(case_of[case], at))
+        took = sorted(1000 * (at - sent[event]) for event, at in first.items())
+        assert len(took) == total, f"{len(took)} of {total} reports became a case on the stream"
         line("p50 ms", "p90 ms", "p99 ms", "max ms")
         line(*["---"] * 4)
         line(*(f"{took[min(len(took) - 1, int(len(took) * q))]:.0f}" for q in (0.5, 0.9, 0.99, 1)))

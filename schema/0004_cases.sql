@@ -582,13 +582,15 @@ $$;
 
 -- What the first of an incident's reports says, in short: mostly where. JSON null: nothing.
 CREATE FUNCTION tongguan.intake_words(i jsonb) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
-	SELECT coalesce((SELECT to_jsonb(left(v.payload -> 'report' ->> 'text', 500))
+LANGUAGE plpgsql STABLE AS $$ -- an SQL function would be planned anew at every call
+BEGIN
+	RETURN coalesce((SELECT to_jsonb(left(v.payload -> 'report' ->> 'text', 500))
 		FROM tongguan.event v
-		WHERE v.uid IN (SELECT x::uuid FROM jsonb_array_elements_text(i -> 'evidence') x)
+		WHERE v.uid = ANY (ARRAY(SELECT x::uuid FROM jsonb_array_elements_text(i -> 'evidence') x))
 			AND v.occurred_at BETWEEN (i ->> 'from')::timestamptz AND (i ->> 'to')::timestamptz
 			AND v.payload -> 'report' ->> 'text' <> ''
-		ORDER BY v.occurred_at, v.uid LIMIT 1), 'null')
+		ORDER BY v.occurred_at, v.uid LIMIT 1), 'null');
+END
 $$;
 
 -- batch: {incidents: [{incident_id, revision, case_id, evidence, from, to, change, tell}], consumer, offsets}. evidence only when
@@ -611,7 +613,7 @@ BEGIN
 			SELECT (i ->> 'case_id')::uuid, v.uid, v.occurred_at, v.source_id, v.source_kind, v.type_code, ST_X(v.geom),
 				ST_Y(v.geom), v.payload
 			FROM tongguan.event v
-			WHERE v.uid IN (SELECT x::uuid FROM jsonb_array_elements_text(i -> 'evidence') x)
+			WHERE v.uid = ANY (ARRAY(SELECT x::uuid FROM jsonb_array_elements_text(i -> 'evidence') x))
 				AND v.occurred_at BETWEEN (i ->> 'from')::timestamptz AND (i ->> 'to')::timestamptz
 			ON CONFLICT DO NOTHING;
 		IF jsonb_typeof(i -> 'tell') = 'object' THEN
