@@ -8,6 +8,7 @@ import random
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "tests"))
@@ -16,8 +17,16 @@ from harness import City, Role, Stream, now_us, protocol, report, scattered, wai
 TOPIC = "tongguan.sensor.readings"
 ROWS = int(os.environ.get("BENCH_ROWS", "3000000"))   # a sample of at least 30 s on the machines we know
 SAMPLES = int(os.environ.get("BENCH_SAMPLES", "3"))
-RATE, SECONDS = 500, 30
+RATE, SECONDS = int(os.environ.get("BENCH_RATE", "500")), 30
 CLOCK = os.sysconf("SC_CLK_TCK")
+
+
+PACK = """pack: bench
+version: 1
+lateness_s: 3600
+rules:
+  - {id: each, version: 1, kind: single, domain: minsheng, severity: 3, auto_file: false, types: ["*"]}
+"""
 
 
 def line(*cells):
@@ -154,17 +163,20 @@ def sender(brokers, types, begin, pipe):
 
 
 def bench_latency():
-    sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../tests/e2e"))
-    from test_whole_way import single_types
     print(f"\n## event to case on the stream: {RATE} reports/s for {SECONDS} s, each one opens a case")
-    with City() as city:
+    packs = tempfile.mkdtemp(prefix="tongguan-bench-")
+    os.chmod(packs, 0o755)
+    with open(os.path.join(packs, "bench.yaml"), "w", encoding="utf-8") as pack:
+        pack.write(PACK)
+    with City(env={"TONGGUAN_CORRELATE_PACKS": packs}) as city:
+        types = [code for (code,) in city.rows("SELECT type_code FROM tongguan.case_type ORDER BY 1 LIMIT 5")]
         stream = Stream(city.api("operator"))
         here, there = multiprocessing.Pipe()
         begin = time.time() + 2
         roles = {name: int(subprocess.run(["pgrep", "-P", str(city.up.pid), "-f", f"tongguan {name}"], capture_output=True,
                                           text=True).stdout.split()[0]) for name in ("ingest", "correlate", "dispatch")}
         before = {name: cpu_seconds(pid) for name, pid in roles.items()}
-        worker = multiprocessing.Process(target=sender, args=(city.env["TONGGUAN_KAFKA_BROKERS"], single_types(), begin, there))
+        worker = multiprocessing.Process(target=sender, args=(city.env["TONGGUAN_KAFKA_BROKERS"], types, begin, there))
         worker.start()
         arrived, total, quiet = {}, RATE * SECONDS, time.monotonic() + SECONDS + 60
         seen = 0
