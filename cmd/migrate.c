@@ -11,7 +11,8 @@
 #include "cmd/cmd.h"
 #include "migrations.h"
 
-#define NAME "migrate"
+#define NAME          "migrate"
+#define POSTGIS_LEAST 3.1
 
 /* Any number will do as long as every version of the program takes the same one. */
 #define LOCK_SQL "SELECT pg_advisory_lock(7409201122)"
@@ -90,6 +91,24 @@ static int apply(PGconn *conn, const struct tg_migration *m, const char *hex)
 	return ok ? run_sql(conn, m->name, "COMMIT") : -TG_EPG;
 }
 
+/* One line before anything is changed, instead of an SQL error in the middle. */
+static int check_postgis(PGconn *conn)
+{
+	PGresult *res = PQexec(
+		conn, "SELECT default_version FROM pg_available_extensions WHERE name = 'postgis'");
+	bool known = PQresultStatus(res) == PGRES_TUPLES_OK && PQntuples(res) == 1;
+	double version = known ? strtod(PQgetvalue(res, 0, 0), NULL) : 0;
+
+	if (!known)
+		tg_cmd_fail(NAME, "the server has no PostGIS: install it there (Debian: "
+				  "postgresql-15-postgis-3)");
+	else if (version < POSTGIS_LEAST)
+		tg_cmd_fail(NAME, "PostGIS %s is too old: %.1f or newer is needed",
+			PQgetvalue(res, 0, 0), POSTGIS_LEAST);
+	PQclear(res);
+	return version < POSTGIS_LEAST ? -TG_EPG : 0;
+}
+
 static int migrate_schema(const char *url)
 {
 	struct tg_buf why = {0};
@@ -102,7 +121,9 @@ static int migrate_schema(const char *url)
 		return -TG_EPG;
 	}
 	tg_buf_release(&why);
-	rc = run_sql(conn, "SET", "SET client_min_messages = warning");
+	rc = check_postgis(conn);
+	if (!rc)
+		rc = run_sql(conn, "SET", "SET client_min_messages = warning");
 	if (!rc)
 		rc = run_sql(conn, "lock", LOCK_SQL);
 	if (!rc)
