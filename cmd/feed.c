@@ -1,8 +1,10 @@
 /* tongguan feed: publish files of recorded events to the topics as if they happened now. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/share.h"
 #include "cmd/cmd.h"
 #include "cmd/feed_find.h"
 #include "cmd/feed_replay.h"
@@ -10,19 +12,23 @@
 
 #define NAME "feed"
 
-#define SPEED_MAX     1e9
-#define TIME_TEXT_MAX 64
+#define SPEED_MAX      1e9
+#define TIME_TEXT_MAX  64
+#define PLACE_TEXT_MAX 64
+#define ROWS_MAX       1e15
 
 static const char usage[] =
-	"usage: tongguan feed NAME|PROFILE.yaml... [options]\n"
-	"       tongguan feed FILE... --profile PROFILE.yaml [options]\n\n"
+	"usage: tongguan feed NAME|PROFILE.yaml|FILE... [options]\n\n"
 	"Publishes recorded events to the topics as if they happened now; several files are merged "
 	"by "
 	"time.\n"
 	"NAME is feeds/NAME.yaml in the folder of the loaded city; docs/feeds.md describes "
 	"profiles.\n"
-	"  --profile PATH   the profile for FILE, which takes the place of the file it names\n"
+	"FILE is data: NAME.csv.gz goes by schema/feeds/NAME.yaml.\n"
+	"  --profile PATH   another profile for FILE, which takes the place of the file it names\n"
 	"  --format F       csv, ndjson or geojson: of FILE, when it is not the profile's\n"
+	"  --place LON,LAT  where readings, positions and states happen that have no place\n"
+	"  --rows N         only the first N rows of each file\n"
 	"  --speed N|max    recorded seconds a second (default 1); max: as fast as Kafka takes "
 	"them\n"
 	"  --from T, --to T only rows from T on, before T, by their recorded times (2015-03-16 or\n"
@@ -32,7 +38,7 @@ static const char usage[] =
 	"  --keep-time      leave all times as they are\n";
 
 struct feed_options {
-	const char *profile, *format, *speed, *from, *to, *shift_to;
+	const char *profile, *format, *speed, *from, *to, *shift_to, *place, *rows;
 	bool keep_time;
 	const char *files[FEED_SERIES_MAX];
 	size_t file_count;
@@ -44,6 +50,8 @@ struct feed_run {
 	struct tg_conf conf;
 	struct feed_plan plan;
 	enum feed_format format;
+	struct feed_fixed fixed;
+	uint64_t rows_max;
 	struct tg_buf paths[FEED_SERIES_MAX];
 	struct feed_tally tallies[FEED_SERIES_MAX];
 	struct feed_series *series[FEED_SERIES_MAX];
@@ -60,7 +68,7 @@ static int take_options(struct feed_options *opt, int argc, char **argv)
 		const char **ret;
 	} known[] = {{"--profile", &opt->profile}, {"--format", &opt->format},
 		{"--speed", &opt->speed}, {"--from", &opt->from}, {"--to", &opt->to},
-		{"--shift-to", &opt->shift_to}};
+		{"--shift-to", &opt->shift_to}, {"--place", &opt->place}, {"--rows", &opt->rows}};
 	const size_t known_count = sizeof(known) / sizeof(known[0]);
 
 	for (int i = 1; i < argc; i++) {
@@ -91,6 +99,33 @@ static int take_options(struct feed_options *opt, int argc, char **argv)
 	return -1;
 }
 
+static bool parse_place(const char *text, struct feed_fixed *ret)
+{
+	const char *comma = strchr(text, ',');
+	char lon[PLACE_TEXT_MAX];
+
+	if (!comma ||
+		snprintf(lon, sizeof(lon), "%.*s", (int)(comma - text), text) >= (int)sizeof(lon))
+		return false;
+	ret->given = feed_decimal_parse(lon, &ret->lon) && fabs(ret->lon) <= 180 &&
+		     feed_decimal_parse(comma + 1, &ret->lat) && fabs(ret->lat) <= 90;
+	return ret->given;
+}
+
+static int check_limits(struct feed_run *run)
+{
+	const struct feed_options *opt = &run->opt;
+	double rows = 0;
+
+	if (opt->place && !parse_place(opt->place, &run->fixed))
+		return tg_cmd_usage(NAME, "--place: LON,LAT in degrees, not '%s'", opt->place);
+	if (opt->rows && (!feed_decimal_parse(opt->rows, &rows) || rows < 1 || rows > ROWS_MAX ||
+				 rows != floor(rows)))
+		return tg_cmd_usage(NAME, "--rows: a whole number above 0, not '%s'", opt->rows);
+	run->rows_max = (uint64_t)rows;
+	return -1;
+}
+
 static int check_options(struct feed_run *run)
 {
 	const struct feed_options *opt = &run->opt;
@@ -107,6 +142,7 @@ static int check_options(struct feed_run *run)
 		return tg_cmd_usage(NAME, "either --shift-to now or --keep-time");
 	plan->keep_time = opt->keep_time;
 	plan->brokers = run->conf.kafka_brokers;
+	plan->retention_days = run->conf.ingest_retention_days;
 	plan->speed = 1;
 	plan->max = opt->speed && strcmp(opt->speed, "max") == 0;
 	if (opt->speed && !plan->max &&
@@ -141,6 +177,21 @@ static bool ends_with(const char *text, const char *end)
 	return n >= m && strcmp(text + n - m, end) == 0;
 }
 
+/* NAME.csv.gz, whatever its endings are, goes by schema/feeds/NAME.yaml. */
+static int find_shipped(const char *file, struct tg_buf *ret)
+{
+	const char *slash = strrchr(file, '/'), *own = slash ? slash + 1 : file;
+	char relative[768];
+	int n = snprintf(
+		relative, sizeof(relative), "schema/feeds/%.*s.yaml", (int)strcspn(own, "."), own);
+	int rc = n < (int)sizeof(relative) ? tg_share_path(relative, ret) : -TG_ENOENT;
+
+	if (rc == -TG_ENOENT)
+		return tg_cmd_usage(NAME, "%s: there is no %s: give --profile PROFILE.yaml", file,
+			ret->len ? tg_buf_cstr(ret) : relative);
+	return rc ? tg_cmd_fail(NAME, "no memory") : -1;
+}
+
 /* The path of the profile in run->paths[i]; *ret_file is set when the argument is data itself. */
 static int find_profile(struct feed_run *run, size_t i, const char **ret_file)
 {
@@ -158,14 +209,15 @@ static int find_profile(struct feed_run *run, size_t i, const char **ret_file)
 		if (rc && run->why.len)
 			return tg_cmd_usage(NAME, "%s: %s", arg, tg_buf_cstr(&run->why));
 	} else {
-		return tg_cmd_usage(NAME, "%s: a data file needs --profile PROFILE.yaml", arg);
+		*ret_file = arg;
+		return find_shipped(arg, path);
 	}
 	return rc || !tg_buf_cstr(path) ? tg_cmd_fail(NAME, "no memory") : -1;
 }
 
 static int open_feed(struct feed_run *run, size_t i)
 {
-	struct feed_window window = {INT64_MIN, INT64_MAX};
+	struct feed_window window = {INT64_MIN, INT64_MAX, run->rows_max};
 	struct feed_profile *profile;
 	const char *file = NULL;
 	int code = find_profile(run, i, &file);
@@ -177,6 +229,7 @@ static int open_feed(struct feed_run *run, size_t i)
 		fprintf(stderr, "%s\n", run->why.len ? tg_buf_cstr(&run->why) : "no memory");
 		return TG_EXIT_USAGE;
 	}
+	profile->fixed = run->fixed;
 	code = parse_bound(profile, "--from", run->opt.from, &window.from_us);
 	if (code < 0)
 		code = parse_bound(profile, "--to", run->opt.to, &window.to_us);
@@ -231,6 +284,8 @@ int cmd_feed(int argc, char **argv)
 	code = take_options(&run->opt, argc, argv);
 	if (code < 0)
 		code = check_options(run);
+	if (code < 0)
+		code = check_limits(run);
 	if (code < 0)
 		code = run_feeds(run);
 	release(run);

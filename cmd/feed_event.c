@@ -97,13 +97,16 @@ static int take_kind(const struct feed_profile *p, const struct feed_scope *scop
 	return 0;
 }
 
-static int take_place(
-	const struct feed_place *place, const struct feed_scope *scope, tg_event_pb *ev)
+static int take_place(const struct feed_profile *p, const struct feed_reading *reading,
+	const struct feed_scope *scope, tg_event_pb *ev)
 {
-	double lon = 0, lat = 0;
+	const struct feed_place *place =
+		reading && reading->place.kind != FEED_NO_PLACE ? &reading->place : &p->place;
+	double lon = p->fixed.lon, lat = p->fixed.lat;
 	int rc = feed_place_eval(place, scope, &lon, &lat);
+	bool fixed = rc == 0 && p->fixed.given && p->payload != FEED_REPORT;
 
-	if (rc <= 0)
+	if (rc < 0 || (rc == 0 && !fixed))
 		return rc;
 	ev->location = tg_arena_alloc(scope->arena, sizeof(*ev->location));
 	if (!ev->location)
@@ -112,7 +115,9 @@ static int take_place(
 	ev->location->has_lon = ev->location->has_lat = ev->location->has_datum = 1;
 	ev->location->lon = lon;
 	ev->location->lat = lat;
-	ev->location->datum = place->datum;
+	ev->location->datum = fixed ? TONGGUAN__V1__DATUM__WGS84 : place->datum;
+	ev->location->has_accuracy_m = !fixed && place->accuracy_m > 0;
+	ev->location->accuracy_m = fixed ? 0 : (float)place->accuracy_m;
 	return 0;
 }
 
@@ -288,9 +293,7 @@ int feed_event_make(const struct feed_profile *p, size_t part, int64_t time_us,
 	if (!rc)
 		rc = take_text(&p->type_code, scope, &ev->type_code);
 	if (!rc)
-		rc = take_place(reading && reading->place.kind != FEED_NO_PLACE ? &reading->place
-										: &p->place,
-			scope, ev);
+		rc = take_place(p, reading, scope, ev);
 	if (!rc)
 		rc = take_attributes(p, scope, ev);
 	if (!rc)

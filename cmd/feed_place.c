@@ -7,6 +7,8 @@
 /* Half of what the last of six decimals may be off when both numbers are read from text. */
 #define ROUNDING_DEG 1e-12
 
+#define ACCURACY_MAX_M 20037509.0 /* half the way round */
+
 static int read_datum(struct feed_reader *r, struct tg_yaml *map, struct feed_place *ret)
 {
 	static const char *const names[] = {"wgs84", "gcj02", "bd09", "cgcs2000"};
@@ -26,6 +28,16 @@ static int read_datum(struct feed_reader *r, struct tg_yaml *map, struct feed_pl
 		}
 	}
 	return feed_wrong(r, node, "wgs84, gcj02, bd09 or cgcs2000 is wanted here");
+}
+
+static int read_accuracy(struct feed_reader *r, struct tg_yaml *map, struct feed_place *ret)
+{
+	struct tg_yaml *node = tg_yaml_get(map, "accuracy_m");
+
+	if (node && (tg_yaml_dbl(node, &ret->accuracy_m) || !(ret->accuracy_m > 0) ||
+			    ret->accuracy_m > ACCURACY_MAX_M))
+		return feed_wrong(r, node, "metres, more than 0, are wanted here");
+	return 0;
 }
 
 static int read_point(struct feed_reader *r, const struct tg_yaml *node, struct feed_point *ret)
@@ -67,7 +79,7 @@ static int read_ignored(struct feed_reader *r, struct tg_yaml *map, struct feed_
 static int read_spots(struct feed_reader *r, struct tg_yaml *node, struct feed_place *ret)
 {
 	struct tg_yaml *value, *table;
-	int rc = feed_check_keys(r, node, "value table datum");
+	int rc = feed_check_keys(r, node, "value table datum accuracy_m");
 
 	ret->kind = FEED_SPOTS;
 	if (!rc)
@@ -82,7 +94,7 @@ static int read_spots(struct feed_reader *r, struct tg_yaml *node, struct feed_p
 static int read_columns(struct feed_reader *r, struct tg_yaml *node, struct feed_place *ret)
 {
 	struct tg_yaml *lon, *lat;
-	int rc = feed_check_keys(r, node, "lon lat datum ignore");
+	int rc = feed_check_keys(r, node, "lon lat datum accuracy_m ignore");
 
 	ret->kind = FEED_COLUMNS;
 	if (!rc)
@@ -114,7 +126,9 @@ int feed_place_member(struct feed_reader *r, struct tg_yaml *map, struct feed_pl
 		return feed_wrong(
 			r, node, "{lon, lat}, {value, table} or the word geometry is wanted here");
 	rc = tg_yaml_get(node, "table") ? read_spots(r, node, ret) : read_columns(r, node, ret);
-	return rc ? rc : read_datum(r, node, ret);
+	if (!rc)
+		rc = read_datum(r, node, ret);
+	return rc ? rc : read_accuracy(r, node, ret);
 }
 
 static bool is_ignored(const struct feed_place *place, double lon, double lat)

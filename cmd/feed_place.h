@@ -15,6 +15,7 @@ struct feed_place {
 	const struct feed_spot *spots; /* sorted by value */
 	size_t spot_count;
 	Tongguan__V1__Datum datum;
+	double accuracy_m; /* of every place given; 0: not known */
 	const struct feed_point {
 		double lon, lat;
 	} * ignored;

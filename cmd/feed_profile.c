@@ -232,6 +232,8 @@ static int read_readings(struct feed_reader *r, struct tg_yaml *node, struct fee
 		return feed_wrong(r, node, "a list of {metric, value, unit} is wanted here");
 	for (struct tg_yaml *c = node->child; c; c = c->next)
 		n++;
+	if (n > FEED_READINGS_MAX)
+		return feed_wrong(r, node, "a row has at most %d readings", FEED_READINGS_MAX);
 	p->readings = feed_memory(r, node, n, sizeof(*p->readings));
 	if (!p->readings)
 		return -TG_ENOMEM;

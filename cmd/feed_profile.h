@@ -7,6 +7,7 @@
 #include "cmd/feed_value.h"
 
 #define FEED_ATTRIBUTES_MAX 31 /* and original_time */
+#define FEED_READINGS_MAX   256
 
 enum feed_payload { FEED_REPORT, FEED_READINGS, FEED_POSITION, FEED_STATUS };
 
@@ -38,6 +39,10 @@ struct feed_profile {
 	struct feed_text topic, event_id, source_id, source_kind, type_code;
 	struct feed_time time;
 	struct feed_place place;
+	struct feed_fixed {
+		bool given;
+		double lon, lat; /* WGS 84 */
+	} fixed; /* where what is no report and has no place happens; the caller's to set */
 	enum feed_payload payload;
 	struct feed_text title, text, reporter_id, contact; /* report */
 	struct feed_reading *readings;

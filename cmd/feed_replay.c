@@ -360,6 +360,25 @@ static void close_handles(struct replay *rp)
 		uv_close((uv_handle_t *)&rp->signals[i], NULL);
 }
 
+/* Ingest alone judges age; what it will refuse is said before it does. */
+static void tell_old(const struct replay *rp)
+{
+	int64_t days = rp->plan->retention_days, shift_us = rp->plan->keep_time ? 0 : rp->shift_us;
+	size_t old = 0;
+
+	if (!days || (!rp->plan->max && !rp->plan->keep_time))
+		return;
+	for (size_t i = 0; i < rp->count; i++)
+		old += feed_series_before(
+			rp->series[i], rp->start_us - shift_us - days * TG_US_PER_DAY);
+	if (old)
+		fprintf(stderr,
+			"tongguan feed: %zu events will be older than %" PRId64
+			" days: ingest refuses them (time_too_old) unless it runs with a larger "
+			"TONGGUAN_INGEST_RETENTION_DAYS, 0 for no limit\n",
+			old, days);
+}
+
 static void replay_go(struct replay *rp)
 {
 	if (check_topics(rp))
@@ -371,6 +390,7 @@ static void replay_go(struct replay *rp)
 	if (rp->plan->max && !rp->plan->keep_time)
 		fprintf(stderr, "tongguan feed: at --speed max the last row happens now and the "
 				"rows arrive faster than they happened: windows get denser\n");
+	tell_old(rp);
 	pace_in(rp, 0);
 	uv_run(&rp->loop, UV_RUN_DEFAULT);
 }

@@ -11,6 +11,9 @@ struct feed_plan {
 	bool max;       /* as fast as Kafka takes them; the last one happens now */
 	double speed;   /* else: recorded seconds a second */
 	bool keep_time; /* do not move the series */
+	/* What ingest keeps (its option retention_days, 0: all), to say beforehand what it will
+	 * refuse. */
+	int64_t retention_days;
 };
 
 /* Runs until everything is acknowledged, or SIGINT or SIGTERM ends it. Returns the exit code: 1

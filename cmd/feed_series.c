@@ -8,6 +8,8 @@
 
 #define ROW_MEMORY_MAX ((size_t)64 << 20)
 
+static const char no_number[] = "there is no number";
+
 struct series_entry {
 	int64_t time_us;
 	size_t start, len; /* in bytes; start also keeps equal times in the file's order */
@@ -37,12 +39,20 @@ static size_t series_count(const struct feed_series *s)
 	return s->entries.len / sizeof(struct series_entry);
 }
 
-static void leave_out(struct feed_series *s, const struct feed_fault *fault)
+static void tell(struct feed_series *s, const struct feed_fault *fault)
 {
 	char place[FEED_PLACE_MAX];
 
+	if (s->tally->told == FEED_TOLD_MAX)
+		return;
 	feed_rows_place(s->profile->rows, place);
-	feed_tally_leave_out(s->tally, place, fault);
+	feed_tally_tell(s->tally, place, fault);
+}
+
+static void leave_out(struct feed_series *s, const struct feed_fault *fault)
+{
+	tell(s, fault);
+	feed_tally_row(s->tally, fault->reason);
 }
 
 static const char *keep_topic(struct feed_series *s, const char *name, struct feed_fault *fault)
@@ -68,10 +78,8 @@ static int add_event(
 	int rc;
 
 	e.topic = keep_topic(s, topic, fault);
-	if (!e.topic) {
-		leave_out(s, fault);
-		return 0;
-	}
+	if (!e.topic)
+		return -TG_EPARSE;
 	rc = tg_event_encode(ev, &s->bytes);
 	if (rc)
 		return rc;
@@ -79,26 +87,46 @@ static int add_event(
 	return tg_buf_add(&s->entries, &e, sizeof(e));
 }
 
-/* All events of one row whose time is known. */
+/* Part i of the row: 1 an event; 0 there is no number; -TG_EPARSE with the fault set; anything
+ * else: no memory. */
+static int take_part(struct feed_series *s, size_t i, struct feed_scope *scope, int64_t time_us)
+{
+	const char *topic = NULL;
+	tg_event_pb *ev = NULL;
+	int rc = feed_event_make(s->profile, i, time_us, scope, &ev, &topic);
+
+	if (rc <= 0)
+		return rc;
+	rc = add_event(s, ev, topic, scope->fault);
+	return rc ? rc : 1;
+}
+
+/* All events of one row whose time is known. A row without any is left out for its first fault. */
 static int take_parts(struct feed_series *s, struct feed_scope *scope, int64_t time_us)
 {
-	size_t parts = feed_event_parts(s->profile), none = 0;
+	const char *missed[FEED_READINGS_MAX], *first = NULL;
+	size_t parts = feed_event_parts(s->profile), missed_count = 0;
 
 	for (size_t i = 0; i < parts; i++) {
-		const char *topic = NULL;
-		tg_event_pb *ev = NULL;
-		int rc = feed_event_make(s->profile, i, time_us, scope, &ev, &topic);
+		int rc = take_part(s, i, scope, time_us);
 
-		if (rc < 0) {
-			leave_out(s, scope->fault);
-			continue;
-		}
-		none += rc == 0;
-		rc = rc ? add_event(s, ev, topic, scope->fault) : 0;
-		if (rc)
+		if (rc < 0 && rc != -TG_EPARSE)
 			return rc;
+		if (rc == 1)
+			continue;
+		if (rc < 0) {
+			tell(s, scope->fault);
+			first = first ? first : scope->fault->reason;
+		}
+		missed[missed_count++] = rc < 0 ? scope->fault->reason : no_number;
 	}
-	s->tally->empty += none == parts;
+	if (missed_count == parts) {
+		feed_tally_row(s->tally, first ? first : no_number);
+		return 0;
+	}
+	s->tally->taken++;
+	for (size_t i = 0; i < missed_count; i++)
+		feed_tally_reading(s->tally, missed[i]);
 	return 0;
 }
 
@@ -127,8 +155,11 @@ static int take_row(struct feed_series *s)
 static int read_row(struct feed_series *s, struct tg_buf *why)
 {
 	struct feed_fault fault = {0};
-	int rc = feed_rows_next(s->profile->rows, &fault);
+	int rc;
 
+	if (s->window.rows_max && s->tally->rows == s->window.rows_max)
+		return 0;
+	rc = feed_rows_next(s->profile->rows, &fault);
 	s->tally->rows += rc == 1 || rc == -TG_EPARSE;
 	if (rc == -TG_EPARSE) {
 		leave_out(s, &fault);
@@ -262,6 +293,21 @@ int feed_series_last(struct feed_series *s, int64_t *ret_us, struct tg_buf *why)
 		return scan_last(s, ret_us, why);
 	*ret_us = n ? series_entries(s)[n - 1].time_us : INT64_MIN;
 	return 0;
+}
+
+size_t feed_series_before(const struct feed_series *s, int64_t us)
+{
+	size_t low = 0, high = s->profile->by_time ? series_count(s) : 0;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (series_entries(s)[middle].time_us < us)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
 }
 
 int feed_series_peek(struct feed_series *s, struct feed_item *ret, struct tg_buf *why)

@@ -11,6 +11,7 @@
 
 struct feed_window {
 	int64_t from_us, to_us; /* of original times; to itself is out */
+	uint64_t rows_max;      /* read no more than these; 0: all */
 };
 
 struct feed_item {
@@ -30,6 +31,9 @@ const struct feed_profile *feed_series_profile(const struct feed_series *series)
 struct feed_tally *feed_series_tally(const struct feed_series *series);
 /* The latest time of all. A series that follows its file is read once through for that. */
 TG_MUST int feed_series_last(struct feed_series *series, int64_t *ret_us, struct tg_buf *why);
+/* How many events happened before us, originally. A series that follows its file answers 0: it has
+ * not been read. */
+size_t feed_series_before(const struct feed_series *series, int64_t us);
 /* 1 the item at the head, 0 the series is over; negative: reading failed, one line in why. */
 TG_MUST int feed_series_peek(struct feed_series *series, struct feed_item *ret, struct tg_buf *why);
 void feed_series_next(struct feed_series *series);

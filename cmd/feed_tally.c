@@ -19,7 +19,7 @@ int feed_fault_set(struct feed_fault *fault, const char *reason, const char *fmt
 	return -TG_EPARSE;
 }
 
-static void count_reason(struct feed_tally *tally, const char *text)
+static struct feed_reason *find_reason(struct feed_tally *tally, const char *text)
 {
 	size_t i = 0;
 
@@ -30,15 +30,24 @@ static void count_reason(struct feed_tally *tally, const char *text)
 		tally->reasons[i].text = "other reasons";
 	}
 	if (i == tally->reason_count)
-		tally->reasons[tally->reason_count++] = (struct feed_reason){text, 0};
-	tally->reasons[i].count++;
+		tally->reasons[tally->reason_count++] = (struct feed_reason){text, 0, 0};
+	return &tally->reasons[i];
 }
 
-void feed_tally_leave_out(
-	struct feed_tally *tally, const char *place, const struct feed_fault *fault)
+void feed_tally_row(struct feed_tally *tally, const char *reason)
 {
 	tally->left_out++;
-	count_reason(tally, fault->reason);
+	find_reason(tally, reason)->rows++;
+}
+
+void feed_tally_reading(struct feed_tally *tally, const char *reason)
+{
+	tally->readings++;
+	find_reason(tally, reason)->readings++;
+}
+
+void feed_tally_tell(struct feed_tally *tally, const char *place, const struct feed_fault *fault)
+{
 	if (tally->told == FEED_TOLD_MAX)
 		return;
 	tally->told++;
@@ -55,15 +64,26 @@ static void print_count(uint64_t n, const char *what)
 		printf(", %" PRIu64 " %s", n, what);
 }
 
+static void print_reasons(uint64_t n, const char *what, const char *text)
+{
+	if (n)
+		printf("  %8" PRIu64 " %s: %s\n", n, what, text);
+}
+
 void feed_tally_print(const struct feed_tally *tally)
 {
-	printf("%s: %" PRIu64 " rows, %" PRIu64 " events sent, %" PRIu64 " left out", tally->name,
-		tally->rows, tally->sent, tally->left_out);
-	print_count(tally->passed, "passed over");
-	print_count(tally->empty, "without a reading");
+	printf("%s: %" PRIu64 " rows = %" PRIu64 " taken + %" PRIu64 " refused", tally->name,
+		tally->rows, tally->taken, tally->left_out);
+	if (tally->passed)
+		printf(" + %" PRIu64 " passed over", tally->passed);
+	printf("; %" PRIu64 " events sent", tally->sent);
 	print_count(tally->refused, "refused by Kafka");
 	print_count(tally->events - tally->sent - tally->refused, "not sent");
 	putchar('\n');
-	for (size_t i = 0; i < tally->reason_count; i++)
-		printf("  %8" PRIu64 "  %s\n", tally->reasons[i].count, tally->reasons[i].text);
+	for (size_t i = 0; i < tally->reason_count; i++) {
+		const struct feed_reason *reason = &tally->reasons[i];
+
+		print_reasons(reason->rows, "rows", reason->text);
+		print_reasons(reason->readings, "readings", reason->text);
+	}
 }

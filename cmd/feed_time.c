@@ -44,7 +44,7 @@ static int read_format(struct feed_reader *r, const struct tg_yaml *node, struct
 		return check_pattern(r, node, ret);
 	for (int i = FEED_ISO; i <= FEED_EPOCH_US; i++) {
 		if (strcmp(text, names[i]) == 0) {
-			ret->format = i;
+			ret->format = (enum feed_time_format)i;
 			return 0;
 		}
 	}

@@ -5,15 +5,11 @@
 #include "base/clock.h"
 #include "cmd/feed_value.h"
 
+enum feed_time_format { FEED_ISO, FEED_EPOCH_S, FEED_EPOCH_MS, FEED_EPOCH_US, FEED_PATTERN };
+
 struct feed_time {
 	struct feed_template value;
-	enum {
-		FEED_ISO,
-		FEED_EPOCH_S,
-		FEED_EPOCH_MS,
-		FEED_EPOCH_US,
-		FEED_PATTERN,
-	} format;
+	enum feed_time_format format;
 	const char *pattern;  /* as of strptime(3) */
 	bool pattern_offset;  /* it holds %z */
 	struct tg_zone *zone; /* NULL: the text carries its offset */

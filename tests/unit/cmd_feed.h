@@ -81,7 +81,7 @@ struct feed_all {
 static inline void feed_all_make(
 	struct feed_all *all, const char *yaml, const char *rows, const struct feed_window *window)
 {
-	static const struct feed_window always = {INT64_MIN, INT64_MAX};
+	static const struct feed_window always = {INT64_MIN, INT64_MAX, 0};
 	struct feed_profile *profile = NULL;
 	struct tg_buf why = {0};
 	struct feed_item item;

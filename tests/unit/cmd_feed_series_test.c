@@ -54,6 +54,44 @@ static void location__ignored_points_missing_numbers_and_ranges(void **state)
 	feed_all_release(&all);
 }
 
+static void location__accuracy_goes_with_every_place(void **state)
+{
+	struct feed_profile *profile = NULL;
+	struct tg_buf why = {0};
+	struct feed_all all;
+
+	(void)state;
+	feed_all_make(&all,
+		FEED_BASE "report: {title: x}\n"
+			  "location: {lon: \"121.4\", lat: \"{lat}\", accuracy_m: 5000}\n",
+		"id,t,lat\n1,1,31.2\n", NULL);
+	assert_int_equal(all.count, 1);
+	assert_true(all.events[0]->location->lon == 121.4);
+	assert_true(all.events[0]->location->accuracy_m == 5000);
+	feed_all_release(&all);
+	assert_int_equal(feed_load(FEED_BASE "report: {title: x}\n"
+					     "location: {lon: \"1\", lat: \"2\", accuracy_m: 0}\n",
+				 &profile, &why),
+		-TG_EPARSE);
+	assert_string_equal(
+		tg_buf_cstr(&why), "p.yaml:10:44: metres, more than 0, are wanted here");
+	tg_buf_release(&why);
+}
+
+static void window__no_more_rows_than_asked_for(void **state)
+{
+	static const struct feed_window two = {INT64_MIN, INT64_MAX, 2};
+	struct feed_all all;
+
+	(void)state;
+	feed_all_make(&all, FEED_BASE "report: {title: x}\n", "id,t\n1,1\n2,2\n3,3\n", &two);
+	assert_int_equal(all.tally.rows, 2);
+	assert_int_equal(all.count, 2);
+	assert_int_equal(feed_series_before(all.series, 2 * TG_US_PER_S), 1);
+	assert_int_equal(feed_series_before(all.series, INT64_MAX), 2);
+	feed_all_release(&all);
+}
+
 static void location__from_a_table_of_places(void **state)
 {
 	struct feed_all all;
@@ -81,8 +119,16 @@ static void readings__one_event_each_with_ids_of_their_own(void **state)
 			  "  - {metric: x, value: \"{b}\", event_id: \"{@metric}-{id}\"}\n",
 		"id,t,a,b\n1,1,5,6\n2,2,,\n3,3,bad,7\n", NULL);
 	assert_int_equal(all.tally.rows, 3);
-	assert_int_equal(all.tally.empty, 1);
+	assert_int_equal(all.tally.taken, 2);
 	assert_int_equal(all.tally.left_out, 1);
+	assert_int_equal(all.tally.readings, 1);
+	assert_int_equal(all.tally.reason_count, 2);
+	assert_string_equal(all.tally.reasons[0].text, "there is no number");
+	assert_int_equal(all.tally.reasons[0].rows, 1);
+	assert_int_equal(all.tally.reasons[0].readings, 0);
+	assert_string_equal(all.tally.reasons[1].text, "a value is no number");
+	assert_int_equal(all.tally.reasons[1].rows, 0);
+	assert_int_equal(all.tally.reasons[1].readings, 1);
 	assert_int_equal(all.count, 5);
 	assert_string_equal(all.events[0]->event_id, "1/pm25");
 	assert_string_equal(all.events[0]->source_id, "air-a");
@@ -133,7 +179,7 @@ static void order__time_sorts_and_keeps_the_order_of_equals(void **state)
 
 static void order__file_knows_its_last_time_after_one_silent_pass(void **state)
 {
-	static const struct feed_window always = {INT64_MIN, INT64_MAX};
+	static const struct feed_window always = {INT64_MIN, INT64_MAX, 0};
 	struct feed_tally tally = {.told = FEED_TOLD_MAX};
 	struct feed_profile *profile = NULL;
 	struct feed_series *series = NULL;
@@ -156,7 +202,7 @@ static void order__file_knows_its_last_time_after_one_silent_pass(void **state)
 
 static void window__only_from_and_to_pass_rows_over(void **state)
 {
-	const struct feed_window window = {10 * TG_US_PER_S, 30 * TG_US_PER_S};
+	const struct feed_window window = {10 * TG_US_PER_S, 30 * TG_US_PER_S, 0};
 	struct feed_all all;
 
 	(void)state;
@@ -223,7 +269,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(event__every_field_of_a_report),
 		cmocka_unit_test(location__ignored_points_missing_numbers_and_ranges),
+		cmocka_unit_test(location__accuracy_goes_with_every_place),
 		cmocka_unit_test(location__from_a_table_of_places),
+		cmocka_unit_test(window__no_more_rows_than_asked_for),
 		cmocka_unit_test(readings__one_event_each_with_ids_of_their_own),
 		cmocka_unit_test(event__what_ingest_would_refuse_is_left_out_here),
 		cmocka_unit_test(order__time_sorts_and_keeps_the_order_of_equals),

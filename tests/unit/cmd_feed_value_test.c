@@ -125,13 +125,15 @@ static void number__scale_offset_and_what_means_missing(void **state)
 			  "-10, missing: [NA, \"-9.9\"]}}\n",
 		"id,t,v\n1,1,30\n2,2,NA\n3,3,-9.9\n4,4,\n5,5,-9.90\n6,6,warm\n7,7, 1e2 \n", NULL);
 	assert_int_equal(all.tally.rows, 7);
-	assert_int_equal(all.tally.empty, 3);
-	assert_int_equal(all.tally.left_out, 1);
+	assert_int_equal(all.tally.taken, 3);
+	assert_int_equal(all.tally.left_out, 4);
+	assert_int_equal(all.tally.reasons[0].rows, 3);
 	assert_int_equal(all.count, 3);
 	assert_true(all.events[0]->reading->value == 5);
 	assert_true(all.events[1]->reading->value == -9.9 * 0.5 - 10);
 	assert_true(all.events[2]->reading->value == 40);
-	assert_string_equal(all.tally.reasons[0].text, "a value is no number");
+	assert_string_equal(all.tally.reasons[0].text, "there is no number");
+	assert_string_equal(all.tally.reasons[1].text, "a value is no number");
 	feed_all_release(&all);
 }
 
