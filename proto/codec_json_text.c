@@ -172,6 +172,29 @@ static bool unescape(struct json_reader *r, struct tg_slice raw, char *out)
 	return true;
 }
 
+/* A string of which nothing is kept must be one all the same. */
+static bool escapes_hold(struct json_reader *r, struct tg_slice raw)
+{
+	struct json_reader inner = {.p = raw.data, .end = raw.data + raw.len};
+
+	while ((inner.p = memchr(inner.p, '\\', (size_t)(inner.end - inner.p)))) {
+		char one[4], *out = one;
+
+		inner.p++;
+		if (!take_escape(&inner, &out))
+			return jt_fail(r, inner.why);
+	}
+	return true;
+}
+
+static bool skip_string(struct json_reader *r)
+{
+	struct tg_slice raw;
+	bool escaped;
+
+	return jt_pass_string(r, &raw, &escaped) && (!escaped || escapes_hold(r, raw));
+}
+
 bool jt_string(struct json_reader *r, char **ret)
 {
 	struct tg_slice raw;
@@ -287,7 +310,7 @@ bool jt_key(struct json_reader *r, char key[JSON_KEY_MAX])
 	if (!jt_pass_string(r, &raw, &escaped))
 		return false;
 	key[0] = 0;
-	if (raw.len < JSON_KEY_MAX && !unescape(r, raw, key))
+	if (raw.len < JSON_KEY_MAX ? !unescape(r, raw, key) : escaped && !escapes_hold(r, raw))
 		return false;
 	return jt_expect(r, ':');
 }
@@ -312,12 +335,11 @@ static bool skip_inside(struct json_reader *r, char close)
 bool jt_skip(struct json_reader *r)
 {
 	struct tg_slice text;
-	bool escaped;
 
 	switch (jt_peek(r)) {
 	case '{': return jt_enter(r, '{') && skip_inside(r, '}');
 	case '[': return jt_enter(r, '[') && skip_inside(r, ']');
-	case '"': return jt_pass_string(r, &text, &escaped);
+	case '"': return skip_string(r);
 	case 't': return jt_word(r, "true") ? true : jt_malformed(r);
 	case 'f': return jt_word(r, "false") ? true : jt_malformed(r);
 	case 'n': return jt_word(r, "null") ? true : jt_malformed(r);
