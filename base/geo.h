@@ -37,7 +37,8 @@ TG_MUST int tg_polyindex_new(struct tg_polyindex **ret);
 void tg_polyindex_free(struct tg_polyindex *ix);
 /* Add one ring set of polygon `id` (several calls with one id make a multipolygon): rings[0] is the
  * shell, the others holes; each ring closed (first point = last). Copies. -TG_EINVAL: open ring,
- * fewer than 4 points, a point off the globe, or a negative id. On failure the index is unchanged.
+ * fewer than 4 points, a point off the globe, or an id below 0 or of INT32_MAX. On failure the
+ * index is unchanged.
  */
 TG_MUST int tg_polyindex_add(struct tg_polyindex *ix, int32_t id,
 	const struct tg_lonlat *const *rings, const size_t *ring_lens, size_t n_rings);
@@ -55,5 +56,11 @@ TG_MUST int tg_polyindex_add_json(
 	struct tg_polyindex *ix, int32_t id, const struct json_t *geometry, const char **ret_why);
 TG_MUST int tg_polyindex_add_geojson(
 	struct tg_polyindex *ix, int32_t id, struct tg_slice geometry, const char **ret_why);
+/* The same from well-known binary in hexadecimal digits (WKB, or PostGIS's EWKB): no coordinate is
+ * rounded. */
+TG_MUST int tg_polyindex_add_wkb(
+	struct tg_polyindex *ix, int32_t id, struct tg_slice hex, const char **ret_why);
+/* Bytes that the index holds. */
+size_t tg_polyindex_bytes(const struct tg_polyindex *ix);
 
 #endif

@@ -31,8 +31,9 @@ static const char *check_ring(const json_t *ring)
 			first = p;
 		last = p;
 	}
-	return first.lon == last.lon && first.lat == last.lat ? NULL
-							      : "a ring must end where it begins";
+	return first.lon == last.lon && first.lat == last.lat
+		       ? NULL
+		       : "a ring is open: it must end where it begins";
 }
 
 static const char *check_polygon(const json_t *rings)

@@ -1,9 +1,11 @@
 /* Reference data into the database: one transaction, one statement a table, each fed one JSON
- * document. */
+ * document; and a look at the result with the eyes of the role that will take it up. */
 #include <stdlib.h>
 
 #include "base/io/pg.h"
+#include "base/json.h"
 #include "cmd/city.h"
+#include "dispatch/city.h"
 #include "queries.h"
 
 static int run(PGconn *conn, const char *sql, const char *param, struct tg_buf *why)
@@ -19,7 +21,27 @@ static int run(PGconn *conn, const char *sql, const char *param, struct tg_buf *
 	return rc;
 }
 
-int city_store(const struct city *city, const char *postgres_url, struct tg_buf *why)
+/* Before the commit: what dispatch would refuse to take up is not stored. */
+static int look_again(PGconn *conn, struct tg_buf *why)
+{
+	PGresult *res = PQexec(conn, tg_sql_city_check_doc);
+	struct tg_city *taken = NULL;
+	json_t *doc = NULL;
+	int rc = -TG_EPG;
+
+	if (PQresultStatus(res) == PGRES_TUPLES_OK && PQntuples(res) == 1)
+		rc = tg_json_parse(tg_slice_cstr(PQgetvalue(res, 0, 0)), &doc, why);
+	else
+		(void)!tg_buf_add_cstr(why, PQresultErrorMessage(res));
+	if (!rc)
+		rc = tg_city_parse(doc, &taken, why) ? -TG_ECONF : 0;
+	tg_city_free(taken);
+	json_decref(doc);
+	PQclear(res);
+	return rc;
+}
+
+int city_store(const struct city *city, PGconn *conn, struct tg_buf *why)
 {
 	const struct {
 		const char *sql;
@@ -35,21 +57,22 @@ int city_store(const struct city *city, const char *postgres_url, struct tg_buf 
 		{tg_sql_city_streets, city->streets},
 		{tg_sql_city_cells, city->cells},
 		{json_array_size(city->cells) ? "SELECT 1" : tg_sql_city_grid, NULL},
+		{tg_sql_city_zones, city->zones},
 		{tg_sql_city_devices, city->devices},
 	};
-	PGconn *conn = tg_pg_connect_blocking(postgres_url, "tongguan city", why);
-	int rc = conn ? run(conn, "BEGIN", NULL, why) : -TG_EPG;
+	int rc = run(conn, "BEGIN", NULL, why);
 
 	for (size_t i = 0; !rc && i < sizeof(steps) / sizeof(steps[0]); i++) {
-		char *text = steps[i].rows ? json_dumps(steps[i].rows,
-						     JSON_COMPACT | JSON_REAL_PRECISION(15))
-					   : NULL;
+		char *text = steps[i].rows ? json_dumps(steps[i].rows, JSON_COMPACT) : NULL;
 
 		rc = run(conn, steps[i].sql, text, why);
 		free(text);
 	}
 	if (!rc)
+		rc = look_again(conn, why);
+	if (!rc)
 		rc = run(conn, "COMMIT", NULL, why);
-	PQfinish(conn);
+	else
+		PQclear(PQexec(conn, "ROLLBACK"));
 	return rc;
 }

@@ -235,8 +235,9 @@ static void close_all(struct tg_role *role)
 	if (role->closing)
 		return;
 	role->closing = true;
-	role->open = 4; /* consumer, database, store, timer */
+	role->open = 5; /* consumer, database, store, timers */
 	uv_close((uv_handle_t *)&role->stop_limit, on_handle_closed);
+	tg_halo_watch_close(&role->halo, on_handle_closed, role);
 	tg_consumer_close(role->consumer);
 }
 
@@ -315,6 +316,8 @@ static int start(void *ctx, struct tg_service *svc)
 	tg_arena_init(&role->arena, 64 << 10, RECORD_ARENA_MAX);
 	rc = tg_pg_open(
 		role->loop, role->conf->postgres_url, "tongguan correlate", NULL, NULL, &role->pg);
+	if (!rc)
+		tg_halo_watch_start(&role->halo, role->loop, role->pg, &role->rules);
 	if (!rc)
 		rc = tg_store_open(role->loop, role->conf->redis_url, &role->store);
 	if (!rc)

@@ -10,6 +10,7 @@
 #include "base/io/pg.h"
 #include "base/io/service.h"
 #include "correlate/engine.h"
+#include "correlate/halo.h"
 #include "correlate/pack.h"
 #include "correlate/store.h"
 #include "correlate/watch.h"
@@ -46,6 +47,7 @@ struct tg_role {
 	bool assigned, paused, stopping, rejoining;
 	size_t queued, queued_bytes;
 	uv_timer_t stop_limit;
+	struct tg_halo_watch halo;
 	bool closing;
 	int open; /* things that say when they are closed */
 };

@@ -102,7 +102,7 @@ static int keep(struct tg_atlas *city, struct tg_slice text, const char **ret)
 }
 
 int tg_atlas_add_cell(struct tg_atlas *city, struct tg_slice cell_id, struct tg_slice street,
-	struct tg_slice district, struct tg_slice geojson, const char **ret_why)
+	struct tg_slice district, struct tg_slice shape, const char **ret_why)
 {
 	struct cell cell = {0};
 	int rc;
@@ -123,8 +123,9 @@ int tg_atlas_add_cell(struct tg_atlas *city, struct tg_slice cell_id, struct tg_
 	if (!rc)
 		rc = keep(city, district, &cell.district);
 	if (!rc)
-		rc = tg_polyindex_add_geojson(
-			city->index, (int32_t)city->cells_count, geojson, ret_why);
+		rc = (shape.len && shape.data[0] == '{' ? tg_polyindex_add_geojson
+							: tg_polyindex_add_wkb)(
+			city->index, (int32_t)city->cells_count, shape, ret_why);
 	if (!rc)
 		city->cells[city->cells_count++] = cell;
 	return rc;

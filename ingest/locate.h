@@ -43,9 +43,9 @@ struct tg_atlas;
 TG_MUST int tg_atlas_new(const struct tg_atlas_frame *frame, struct tg_atlas **ret);
 void tg_atlas_free(struct tg_atlas *city); /* NULL is fine */
 /* In the order of the cells' ids: of cells that share an edge the first added owns it. street,
- * district may be "". */
+ * district may be "". shape: GeoJSON text, or well-known binary in hexadecimal digits. */
 TG_MUST int tg_atlas_add_cell(struct tg_atlas *city, struct tg_slice cell_id,
-	struct tg_slice street, struct tg_slice district, struct tg_slice geojson,
+	struct tg_slice street, struct tg_slice district, struct tg_slice shape,
 	const char **ret_why);
 TG_MUST int tg_atlas_add_device(
 	struct tg_atlas *city, struct tg_slice device_id, const struct tg_lonlat *at);

@@ -2,6 +2,7 @@ DO $$
 BEGIN
 	LOCK TABLE tongguan.city IN EXCLUSIVE MODE;
 	DELETE FROM tongguan.device;
+	DELETE FROM tongguan.zone;
 	DELETE FROM tongguan.grid_cell;
 	DELETE FROM tongguan.street;
 	DELETE FROM tongguan.filing_condition;

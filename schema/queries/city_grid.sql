@@ -33,7 +33,7 @@ numbered AS (
 	FROM placed
 )
 INSERT INTO tongguan.grid_cell (id, cell_id, street, geom)
-SELECT row_number() OVER (ORDER BY cell_id) - 1, cell_id, street, geom
+SELECT row_number() OVER (ORDER BY cell_id COLLATE "C") - 1, cell_id, street, geom
 FROM (
 	SELECT (SELECT division FROM c) || lpad(street3, 3, '0') || lpad((n / 999 + 1)::text, 3, '0') ||
 		lpad((n % 999 + 1)::text, 3, '0') AS cell_id, street, geom

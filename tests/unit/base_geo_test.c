@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/geo.h"
+#include "base/json.h"
 
 static void distance_m__between_these_places(void **state)
 {
@@ -87,6 +88,81 @@ static void to_gcj02__moves_beijing_as_known(void **state)
 	assert_true(tg_geo_distance_m(gcj, (struct tg_lonlat){116.397524, 39.908778}) < 6);
 }
 
+/* A pair of files of one outline in both datums, of which we made neither: looked for in
+ * $TONGGUAN_DATA, else ../shared/data, and the test is skipped where they are absent. */
+static json_t *districts(const char *datum)
+{
+	const char *data = getenv("TONGGUAN_DATA");
+	struct tg_buf path = {0}, text = {.max = 16 << 20}, why = {0};
+	json_t *doc = NULL;
+
+	assert_int_equal(tg_buf_addf(&path, "%s/boundaries/shanghai_districts_%s.geojson",
+				 data ? data : "../shared/data", datum),
+		0);
+	if (tg_buf_read_file(&text, tg_buf_cstr(&path)) == 0)
+		assert_int_equal(
+			tg_json_parse((struct tg_slice){text.data, text.len}, &doc, &why), 0);
+	tg_buf_release(&path);
+	tg_buf_release(&text);
+	tg_buf_release(&why);
+	return doc;
+}
+
+struct worst {
+	double from_gcj_m, to_gcj_m, bd_m;
+	int points;
+};
+
+static void compare(const json_t *gcj, const json_t *wgs, struct worst *worst)
+{
+	struct tg_lonlat g, w;
+	size_t i;
+	json_t *part;
+
+	if (!json_is_number(json_array_get(gcj, 0))) {
+		assert_int_equal(json_array_size(gcj), json_array_size(wgs));
+		json_array_foreach (gcj, i, part)
+			compare(part, json_array_get(wgs, i), worst);
+		return;
+	}
+	g = (struct tg_lonlat){json_number_value(json_array_get(gcj, 0)),
+		json_number_value(json_array_get(gcj, 1))};
+	w = (struct tg_lonlat){json_number_value(json_array_get(wgs, 0)),
+		json_number_value(json_array_get(wgs, 1))};
+	worst->from_gcj_m = fmax(worst->from_gcj_m, tg_geo_distance_m(tg_geo_from_gcj02(g), w));
+	worst->to_gcj_m = fmax(worst->to_gcj_m, tg_geo_distance_m(tg_geo_to_gcj02(w), g));
+	worst->bd_m = fmax(worst->bd_m, tg_geo_distance_m(tg_geo_from_bd09(tg_geo_to_bd09(w)), w));
+	worst->points++;
+}
+
+static void from_gcj02__agrees_with_the_boundary_pair_of_the_data(void **state)
+{
+	json_t *gcj = districts("gcj02"), *wgs = districts("wgs84"), *feature;
+	struct worst worst = {0};
+	size_t i;
+
+	(void)state;
+	if (!gcj || !wgs) {
+		json_decref(gcj);
+		json_decref(wgs);
+		skip();
+	}
+	json_array_foreach (json_object_get(gcj, "features"), i, feature) {
+		json_t *same = json_array_get(json_object_get(wgs, "features"), i);
+
+		compare(json_object_get(json_object_get(feature, "geometry"), "coordinates"),
+			json_object_get(json_object_get(same, "geometry"), "coordinates"), &worst);
+	}
+	print_message("%d corners: GCJ-02 to WGS 84 within %.3f m, back within %.3f m\n",
+		worst.points, worst.from_gcj_m, worst.to_gcj_m);
+	assert_true(worst.points > 1000);
+	assert_true(worst.from_gcj_m <= 0.5);
+	assert_true(worst.to_gcj_m <= 0.5);
+	assert_true(worst.bd_m <= 0.5);
+	json_decref(gcj);
+	json_decref(wgs);
+}
+
 static void from_gcj02__is_the_identity_outside_the_mainland_box(void **state)
 {
 	static const struct tg_lonlat places[] = {
@@ -119,6 +195,7 @@ int main(void)
 		cmocka_unit_test(from_gcj02__undoes_to_gcj02_within_half_a_metre),
 		cmocka_unit_test(from_bd09__undoes_to_bd09_within_half_a_metre),
 		cmocka_unit_test(to_gcj02__moves_beijing_as_known),
+		cmocka_unit_test(from_gcj02__agrees_with_the_boundary_pair_of_the_data),
 		cmocka_unit_test(from_gcj02__is_the_identity_outside_the_mainland_box),
 		cmocka_unit_test(geo_valid__wants_finite_places_on_the_globe),
 	};

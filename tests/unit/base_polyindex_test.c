@@ -245,6 +245,7 @@ static void polyindex_add__refuses_broken_rings(void **state)
 	assert_int_equal(tg_polyindex_add(ix, -1, rings, &(size_t){5}, 1), -TG_EINVAL);
 	assert_int_equal(tg_polyindex_add(ix, 1, rings, &(size_t){4}, 1), -TG_EINVAL);
 	assert_int_equal(tg_polyindex_add(ix, 1, rings, &(size_t){5}, 0), -TG_EINVAL);
+	assert_int_equal(tg_polyindex_add(ix, INT32_MAX, rings, &(size_t){5}, 1), -TG_EINVAL);
 	ring[2].lat = NAN;
 	assert_int_equal(tg_polyindex_add(ix, 1, rings, &(size_t){5}, 1), -TG_EINVAL);
 	ring[2].lat = 91;
@@ -306,6 +307,55 @@ static void polyindex_add_geojson__reads_polygons_and_says_why_not(void **state)
 	tg_polyindex_free(ix);
 }
 
+static void polyindex_add_wkb__reads_what_the_database_gives_and_says_why_not(void **state)
+{
+#define SQUARE    "0000000000000000" /* 0.0 */
+#define FOUR_L    "0000000000001040" /* 4.0, little-endian */
+#define FOUR_B    "4010000000000000" /* 4.0, big-endian */
+#define RING_L    SQUARE SQUARE FOUR_L SQUARE FOUR_L FOUR_L SQUARE SQUARE
+#define RING_B    SQUARE SQUARE FOUR_B SQUARE FOUR_B FOUR_B SQUARE SQUARE
+#define POLYGON_L "01030000000100000004000000" RING_L
+	static const struct {
+		const char *hex;
+		int rc;
+	} rows[] = {
+		{POLYGON_L, 0},
+		{"00000000030000000100000004" RING_B, 0},
+		{"010600000001000000" POLYGON_L, 0},
+		{"0106000020e610000001000000" POLYGON_L, 0}, /* with PostGIS's number */
+		{"0106000020E610000001000000" POLYGON_L, 0}, /* capitals */
+		{"01060000000200000"
+		 "0" POLYGON_L,
+			-TG_EPARSE},                               /* a part is missing */
+		{"0101000000" SQUARE SQUARE, -TG_EPARSE},          /* a point */
+		{"01030000800100000004000000" RING_L, -TG_EPARSE}, /* another dimension */
+		{"01030000000100000003000000" SQUARE SQUARE FOUR_L SQUARE SQUARE SQUARE,
+			-TG_EPARSE},                               /* three corners */
+		{"010300000001000000ffffff7f" RING_L, -TG_EPARSE}, /* more than there is */
+		{"01030000000000000", -TG_EPARSE},
+		{POLYGON_L "00", -TG_EPARSE}, /* and more */
+		{"02030000000100000004000000" RING_L, -TG_EPARSE},
+		{"0103000000010000000400000x" RING_L, -TG_EPARSE},
+		{"", -TG_EPARSE},
+	};
+	struct tg_polyindex *ix;
+
+	(void)state;
+	assert_int_equal(tg_polyindex_new(&ix), 0);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const char *why = NULL;
+
+		assert_int_equal(
+			tg_polyindex_add_wkb(ix, (int32_t)i, tg_slice_cstr(rows[i].hex), &why),
+			rows[i].rc);
+		assert_true((why != NULL) == (rows[i].rc != 0));
+	}
+	assert_int_equal(tg_polyindex_build(ix), 0);
+	assert_int_equal(tg_polyindex_find(ix, (struct tg_lonlat){3, 1}), 0);
+	assert_int_equal(tg_polyindex_find(ix, (struct tg_lonlat){1, 3}), -1);
+	tg_polyindex_free(ix);
+}
+
 static void orient__is_exact_where_plain_arithmetic_is_not(void **state)
 {
 	/* Kettner's picture: near this line plain doubles give all three answers, in patches. */
@@ -336,6 +386,7 @@ int main(void)
 		cmocka_unit_test(polyindex_find__leaves_holes_out_but_not_their_rims),
 		cmocka_unit_test(polyindex_add__refuses_broken_rings),
 		cmocka_unit_test(polyindex_add_geojson__reads_polygons_and_says_why_not),
+		cmocka_unit_test(polyindex_add_wkb__reads_what_the_database_gives_and_says_why_not),
 		cmocka_unit_test(orient__is_exact_where_plain_arithmetic_is_not),
 	};
 

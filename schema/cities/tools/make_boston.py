@@ -29,7 +29,7 @@ import shapely.geometry
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 DIVISION = "025025"
-CALENDAR_YEARS = (2015, 2024, 2025, 2026, 2027)
+CALENDAR_YEARS = range(2015, 2028)      # from the reports' year on, without a hole
 DAY_START, DAY_END = dt.time(8, 30), dt.time(17, 0)
 DAY_S = 8.5 * 3600
 SAMPLE_FROM, SAMPLE_ROWS = "2015-03-16", 5000

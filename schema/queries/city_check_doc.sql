@@ -1,0 +1,1 @@
+SELECT tongguan.city_doc()
