@@ -1,181 +1,91 @@
-/* tongguan doctor: the configuration and every server it needs, one line each, with what to mend.
- */
-#include <hiredis/hiredis.h>
+/* tongguan doctor: the configuration and everything it needs, one line each, with what to mend. */
+#include "cmd/doctor.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/time.h>
+#include <sys/statvfs.h>
 
-#include "base/io/kafka.h"
-#include "base/io/pg.h"
+#include "base/clock.h"
 #include "cmd/cmd.h"
 
-#define NAME "doctor"
+#define NAME         "doctor"
+#define CLOCK_WARN_S 1.0
+#define CLOCK_BAD_S  30.0
+#define DISK_WARN    0.10 /* of the disk, or … */
+#define DISK_WARN_GB 4.0  /* … whichever is less, down to … */
+#define DISK_BAD_GB  0.5
 
-static const char usage[] = "usage: tongguan doctor [--config FILE]\n\n"
-			    "Checks PostgreSQL with PostGIS and the schema, Redis and its eviction "
-			    "policy, and Kafka's topics.\n"
-			    "Exit 0 when all is well, 1 when something is to mend.\n";
+static const char usage[] =
+	"usage: tongguan doctor [--config FILE]\n\n"
+	"Looks at programs and libraries, PostgreSQL with PostGIS, schema, accounts and city, "
+	"Redis,\n"
+	"Kafka's topics and their settings, the clocks of all of them, and the space on their "
+	"disks.\n"
+	"A line each: ok, warn (it works, and will not always) or bad, with what to mend. Exit 0\n"
+	"unless something is bad, then 1.\n";
 
-static int faults;
+static int counts[3];
 
-static void good(const char *what, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-static void bad(const char *what, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
-static void line(const char *mark, const char *what, const char *fmt, va_list ap)
+void doctor_say(enum doctor_mark mark, const char *what, const char *fmt, ...)
 {
-	printf("%-5s %-12s ", mark, what);
+	static const char *const marks[] = {"ok", "warn", "bad"};
+	va_list ap;
+
+	counts[mark]++;
+	printf("%-5s %-12s ", marks[mark], what);
+	va_start(ap, fmt);
 	vprintf(fmt, ap);
+	va_end(ap);
 	putchar('\n');
 }
 
-static void good(const char *what, const char *fmt, ...)
+void doctor_clock(const char *what, int64_t theirs_us, int64_t ours_us, int64_t slack_us)
 {
-	va_list ap;
+	double off_s = (double)(theirs_us - ours_us) / 1e6, size_s = off_s < 0 ? -off_s : off_s;
+	double slack_s = (double)slack_us / 1e6;
+	enum doctor_mark mark = size_s - slack_s > CLOCK_BAD_S    ? DOCTOR_BAD
+				: size_s - slack_s > CLOCK_WARN_S ? DOCTOR_WARN
+								  : DOCTOR_OK;
 
-	va_start(ap, fmt);
-	line("ok", what, fmt, ap);
-	va_end(ap);
+	doctor_say(mark, "clock", "%s %+.3f s against this host (within %.3f s)%s", what, off_s,
+		slack_s,
+		mark == DOCTOR_OK ? ""
+				  : ": let NTP set both, deadlines and arrival times depend on it");
 }
 
-static void bad(const char *what, const char *fmt, ...)
+void doctor_disk(const char *what, const char *where, double free_bytes, double all_bytes)
 {
-	va_list ap;
+	double free_gb = free_bytes / 1e9, warn_gb = all_bytes / 1e9 * DISK_WARN;
+	enum doctor_mark mark = DOCTOR_OK;
 
-	va_start(ap, fmt);
-	line("MEND", what, fmt, ap);
-	va_end(ap);
-	faults++;
+	if (warn_gb > DISK_WARN_GB)
+		warn_gb = DISK_WARN_GB;
+	if (free_gb < DISK_BAD_GB)
+		mark = DOCTOR_BAD;
+	else if (free_gb < warn_gb)
+		mark = DOCTOR_WARN;
+	doctor_say(mark, "disk", "%s (%s): %.1f of %.1f GB free%s", what, where, free_gb,
+		all_bytes / 1e9,
+		mark == DOCTOR_OK ? "" : ": make room, or keep less (ingest.retention_days)");
 }
 
-/* One value, or "" when the query fails. */
-static void value_of(PGconn *conn, const char *sql, char out[128])
+static void check_state(const struct tg_conf *conf)
 {
-	PGresult *res = PQexec(conn, sql);
+	struct statvfs fs;
+	double unit;
 
-	out[0] = '\0';
-	if (PQresultStatus(res) == PGRES_TUPLES_OK && PQntuples(res) == 1)
-		snprintf(out, 128, "%s", PQgetvalue(res, 0, 0));
-	PQclear(res);
-}
-
-static void check_postgres(const char *url)
-{
-	struct tg_buf why = {0};
-	PGconn *conn = tg_pg_connect_blocking(url, "tongguan doctor", &why);
-	char text[128];
-
-	if (!conn) {
-		bad("postgresql", "%s", tg_buf_cstr(&why));
-		tg_buf_release(&why);
+	/* Before the first `up` there is no state folder: then the disk of the folder it will be
+	 * in. */
+	if (statvfs(conf->state_dir, &fs) && statvfs(".", &fs)) {
+		doctor_say(
+			DOCTOR_WARN, "disk", "state.dir %s cannot be looked at", conf->state_dir);
 		return;
 	}
-	tg_buf_release(&why);
-	value_of(conn, "SHOW server_version", text);
-	if (PQserverVersion(conn) < 140000)
-		bad("postgresql", "version %s: 14 or newer is needed", text);
-	else
-		good("postgresql", "version %s", text);
-	value_of(conn, "SELECT extversion FROM pg_extension WHERE extname = 'postgis'", text);
-	if (!text[0])
-		bad("postgis", "is not in this database: run `tongguan migrate` as a user who may "
-			       "create extensions");
-	else if (strtod(text, NULL) < 3.1)
-		bad("postgis", "version %s: 3.1 or newer is needed", text);
-	else
-		good("postgis", "version %s", text);
-	value_of(conn,
-		"SELECT count(*) || ' migrations, the last ' || max(name) FROM "
-		"public.tongguan_migration",
-		text);
-	if (!text[0])
-		bad("schema", "is missing: run `tongguan migrate`");
-	else
-		good("schema", "%s", text);
-	value_of(conn,
-		"SELECT name_zh || ' (' || division || '), version ' || version FROM tongguan.city",
-		text);
-	if (!text[0])
-		bad("city", "none is loaded: run `tongguan city load DIR`");
-	else
-		good("city", "%s", text);
-	PQfinish(conn);
-}
-
-/* "redis://[:password@]host:port[/db]" */
-static redisContext *redis_open(const char *url, char *password, size_t size)
-{
-	struct timeval limit = {.tv_sec = 3};
-	char host[128] = "127.0.0.1";
-	const char *at, *rest = strstr(url, "://");
-	int port = 6379;
-
-	password[0] = '\0';
-	if (strncmp(url, "unix://", 7) == 0)
-		return redisConnectUnixWithTimeout(url + 7, limit);
-	rest = rest ? rest + 3 : url;
-	at = strchr(rest, '@');
-	if (at && rest[0] == ':')
-		snprintf(password, size, "%.*s", (int)(at - rest - 1), rest + 1);
-	if (sscanf(at ? at + 1 : rest, "%127[^:/]:%d", host, &port) < 1)
-		return NULL;
-	return redisConnectWithTimeout(host, port, limit);
-}
-
-static void check_redis(const char *url)
-{
-	char password[128];
-	redisContext *redis = redis_open(url, password, sizeof(password));
-	redisReply *reply = NULL;
-
-	if (!redis || redis->err) {
-		bad("redis", "%s: %s", url, redis ? redis->errstr : "the address cannot be read");
-		goto out;
-	}
-	if (password[0])
-		freeReplyObject(redisCommand(redis, "AUTH %s", password));
-	reply = redisCommand(redis, "CONFIG GET maxmemory-policy");
-	if (!reply || reply->type == REDIS_REPLY_ERROR)
-		bad("redis", "%s", reply ? reply->str : redis->errstr);
-	else if (reply->elements != 2 || strcmp(reply->element[1]->str, "noeviction") != 0)
-		bad("redis", "maxmemory-policy must be noeviction: windows would vanish");
-	else
-		good("redis", "answers, noeviction");
-	if (reply)
-		freeReplyObject(reply);
-out:
-	if (redis)
-		redisFree(redis);
-}
-
-static void check_kafka(const struct tg_conf *conf)
-{
-	char *topics = strdup(conf->kafka_topics), *save = NULL;
-	struct tg_producer *p = NULL;
-	uv_loop_t loop;
-	int n;
-
-	uv_loop_init(&loop);
-	if (tg_producer_open(&loop, conf->kafka_brokers, "tongguan-doctor", NULL, NULL, &p)) {
-		bad("kafka", "%s: cannot be opened", conf->kafka_brokers);
-		goto out;
-	}
-	for (char *t = strtok_r(topics, ", ", &save); t; t = strtok_r(NULL, ", ", &save)) {
-		n = tg_producer_partitions(p, t, 5000);
-		if (n <= 0)
-			bad("kafka",
-				"%s: topic %s cannot be seen: is the broker up? `tongguan migrate "
-				"--topics` makes topics",
-				conf->kafka_brokers, t);
-		else
-			good("kafka", "topic %s, %d partitions", t, n);
-	}
-	tg_producer_close(p);
-	uv_run(&loop, UV_RUN_DEFAULT);
-out:
-	uv_loop_close(&loop);
-	free(topics);
+	unit = (double)fs.f_frsize;
+	doctor_disk("state.dir", conf->state_dir, unit * (double)fs.f_bavail,
+		unit * (double)fs.f_blocks);
 }
 
 int cmd_doctor(int argc, char **argv)
@@ -185,11 +95,17 @@ int cmd_doctor(int argc, char **argv)
 
 	if (rc >= 0)
 		return rc;
-	if (argc > 1)
+	if (argc > 1) {
+		tg_conf_release(&conf);
 		return tg_cmd_usage(NAME, "what is '%s'?", argv[1]);
-	check_postgres(conf.postgres_url);
-	check_redis(conf.redis_url);
-	check_kafka(&conf);
+	}
+	doctor_programs(&conf);
+	check_state(&conf);
+	doctor_postgres(&conf);
+	doctor_redis(&conf);
+	doctor_kafka(&conf);
 	tg_conf_release(&conf);
-	return faults ? TG_EXIT_FAILED : TG_EXIT_DONE;
+	printf("%d ok, %d warn, %d bad\n", counts[DOCTOR_OK], counts[DOCTOR_WARN],
+		counts[DOCTOR_BAD]);
+	return counts[DOCTOR_BAD] ? TG_EXIT_FAILED : TG_EXIT_DONE;
 }
