@@ -1,25 +1,20 @@
-"""Benchmarks: ingest beside psql's binary \\copy, event to case on the stream, and what each role costs.
+"""Benchmarks: ingest beside psql's binary \\copy, the polygon index beside PostGIS, produced to visible, event to case, and what
+each role costs.
 
-usage: bench.py [PART[,PART…]]   parts: ingest latency (default: both; the footprint is printed with each)
+usage: bench.py [PART[,PART…]]   parts: ingest locate visible latency (default: all)
 """
 import multiprocessing
 import os
 import random
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "tests"))
-from harness import City, Role, Stream, now_us, protocol, report, scattered, wait_for  # noqa: E402
+from common import cpu_seconds, line, resident_mb
+from harness import City, Stream, now_us, report, scattered
 
-TOPIC = "tongguan.sensor.readings"
-ROWS = int(os.environ.get("BENCH_ROWS", "3000000"))   # a sample of at least 30 s on the machines we know
-SAMPLES = int(os.environ.get("BENCH_SAMPLES", "3"))
 RATE, SECONDS = int(os.environ.get("BENCH_RATE", "500")), 30
-CLOCK = os.sysconf("SC_CLK_TCK")
-
 
 PACK = """pack: bench
 version: 1
@@ -27,114 +22,6 @@ lateness_s: 3600
 rules:
   - {id: each, version: 1, kind: single, domain: minsheng, severity: 3, auto_file: false, types: ["*"]}
 """
-
-
-def line(*cells):
-    print("| " + " | ".join(str(c) for c in cells) + " |", flush=True)
-
-
-def cpu_seconds(pid):
-    with open(f"/proc/{pid}/stat") as stat:
-        fields = stat.read().rpartition(") ")[2].split()
-    return (int(fields[11]) + int(fields[12])) / CLOCK
-
-
-def resident_mb(pid):
-    with open(f"/proc/{pid}/status") as status:
-        return next(int(row.split()[1]) for row in status if row.startswith("VmRSS")) / 1024
-
-
-# ---- ingest -----------------------------------------------------------------------------------------------------------------
-
-def produce_part(brokers, part, parts, rows):
-    """One process's share of the readings: distinct devices, places all over the city, times of the last ten minutes."""
-    from confluent_kafka import Producer
-    pb = protocol()
-    rng = random.Random(part)
-    producer = Producer({"bootstrap.servers": brokers, "linger.ms": 20, "batch.num.messages": 10000,
-                         "queue.buffering.max.messages": 500000})
-    event = pb.Event(source_id="", source_kind=pb.SENSOR)
-    start = now_us() - 600_000_000
-    for i in range(part, rows, parts):
-        event.event_id, event.source_id = f"b{i:08d}", f"device-{i % 20000:05d}"
-        event.occurred_at_us = start + i * 100
-        event.location.lon, event.location.lat = scattered(rng, 4000)
-        event.reading.metric, event.reading.value, event.reading.unit = "pm10", rng.random() * 200, "ug/m3"
-        while True:
-            try:
-                producer.produce(TOPIC, event.SerializeToString(), key=event.source_id)
-                break
-            except BufferError:
-                producer.poll(0.05)
-    producer.flush()
-
-
-def twin(city):
-    """A table with the same columns, partitions and indexes as tongguan.event, read from the catalogue."""
-    with city.pg() as conn:
-        conn.execute("CREATE SCHEMA bench")
-        conn.execute("CREATE TABLE bench.event (LIKE tongguan.event) PARTITION BY RANGE (occurred_at)")
-        for name, bound in conn.execute("SELECT c.relname, pg_get_expr(c.relpartbound, c.oid) FROM pg_inherits i"
-                                        " JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = 'tongguan.event'::regclass"):
-            conn.execute(f"CREATE TABLE bench.{name} PARTITION OF bench.event {bound}")
-        indexes = conn.execute("SELECT indexdef FROM pg_indexes WHERE schemaname = 'tongguan' AND tablename = 'event'").fetchall()
-        for (definition,) in indexes:
-            conn.execute(definition.replace("tongguan.event", "bench.event").replace(" ONLY ", " "))
-    return len(indexes)
-
-
-def psql(city, command):
-    began = time.monotonic()
-    subprocess.run(["psql", city.env["TONGGUAN_POSTGRES_URL"], "-qX", "-v", "ON_ERROR_STOP=1", "-c", command], check=True)
-    return time.monotonic() - began
-
-
-def ours(city):
-    """Rows/s of one ingest from a full topic, its CPU per event and resident memory."""
-    with city.pg() as conn:
-        conn.execute("TRUNCATE tongguan.event")
-        conn.execute("UPDATE tongguan.source_offset SET next = 0, forwarded = 0")
-        conn.execute("CHECKPOINT")
-    role = Role(city, "ingest")
-    count = "SELECT coalesce(sum(next), 0)::bigint FROM tongguan.source_offset WHERE topic = %s"
-    wait_for(lambda: city.value(count, TOPIC) > 0, 60, every=0.01)
-    first, began, cpu = city.value(count, TOPIC), time.monotonic(), cpu_seconds(role.proc.pid)
-    wait_for(lambda: city.value(count, TOPIC) >= ROWS, 900, every=0.05)
-    took = time.monotonic() - began
-    cost = (cpu_seconds(role.proc.pid) - cpu) / (ROWS - first)
-    memory = resident_mb(role.proc.pid)
-    wait_for(lambda: not city.value("SELECT count(*) FROM tongguan.source_offset WHERE forwarded < next"), 300)
-    role.stop()
-    assert city.value("SELECT count(*) FROM tongguan.event") == ROWS
-    return (ROWS - first) / took, cost, memory, took
-
-
-def bench_ingest():
-    print(f"\n## ingest: {ROWS:,} readings on 8 partitions, one session, commits synced, every index of the product")
-    with City(roles=(), env={"TONGGUAN_KAFKA_INPUT_PARTITIONS": "8"}) as city:
-        workers = [multiprocessing.Process(target=produce_part, args=(city.env["TONGGUAN_KAFKA_BROKERS"], p, 2, ROWS))
-                   for p in range(2)]
-        for worker in workers:
-            worker.start()
-        for worker in workers:
-            worker.join()
-        ours(city)  # warms the caches, and gives the rows that \copy will load
-        dump = os.path.join(city.dir, "rows.bin")
-        indexes = twin(city)
-        psql(city, f"\\copy (SELECT * FROM tongguan.event) TO '{dump}' WITH (FORMAT binary)")
-        line("sample", "ingest rows/s", "seconds", r"\copy rows/s", "seconds", "ratio", "CPU µs/event", "resident MB")
-        line(*["---"] * 8)
-        ratios = []
-        for i in range(SAMPLES):
-            rate, cost, memory, took = ours(city)
-            with city.pg() as conn:
-                conn.execute("TRUNCATE bench.event")
-                conn.execute("CHECKPOINT")
-            floor = psql(city, f"\\copy bench.event FROM '{dump}' WITH (FORMAT binary)")
-            ratios.append(rate * floor / ROWS)
-            line(i + 1, f"{rate:,.0f}", f"{took:.1f}", f"{ROWS / floor:,.0f}", f"{floor:.1f}", f"{ratios[-1]:.2f}",
-                 f"{cost * 1e6:.2f}", f"{memory:.0f}")
-        print(f"median ratio {statistics.median(ratios):.2f} (spread {min(ratios):.2f}–{max(ratios):.2f}), {indexes} indexes")
 
 
 # ---- event → case on the stream ------------------------------------------------------------------------------------------
@@ -209,15 +96,32 @@ def bench_latency():
         stream.close()
 
 
+def bench_locate():
+    import locate
+    locate.bench(line)
+
+
+def bench_ingest():
+    import ingest
+    ingest.bench()
+
+
+def bench_visible():
+    import visible
+    visible.bench()
+
+
+PARTS = {"ingest": bench_ingest, "locate": bench_locate, "visible": bench_visible, "latency": bench_latency}
+
+
 def main():
-    wanted = sys.argv[1].split(",") if len(sys.argv) > 1 and sys.argv[1] else ["ingest", "latency"]
-    parts = {"ingest": bench_ingest, "latency": bench_latency}
-    unknown = set(wanted) - set(parts)
+    wanted = sys.argv[1].split(",") if len(sys.argv) > 1 and sys.argv[1] else list(PARTS)
+    unknown = set(wanted) - set(PARTS)
     if unknown:
-        raise SystemExit(f"bench: there is no part {', '.join(unknown)}; there are {', '.join(parts)}")
+        raise SystemExit(f"bench: there is no part {', '.join(unknown)}; there are {', '.join(PARTS)}")
     print(f"# {os.cpu_count()} cores, {os.uname().release}")
     for part in wanted:
-        parts[part]()
+        PARTS[part]()
 
 
 if __name__ == "__main__":
