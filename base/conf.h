@@ -17,8 +17,13 @@ struct tg_conf {
 	char *kafka_brokers;
 	char *kafka_topics; /* input topics, comma separated */
 	int64_t kafka_located_partitions, kafka_input_partitions;
+	char *kafka_framed_topics;
+	int64_t kafka_retention_h, kafka_retention_bytes;
 	/* [postgres] */
 	char *postgres_url;
+	char *postgres_ingest_user, *postgres_ingest_password;
+	char *postgres_correlate_user, *postgres_correlate_password;
+	char *postgres_dispatch_user, *postgres_dispatch_password;
 	/* [redis] */
 	char *redis_url;
 	/* [http] dispatch: API and console */
@@ -29,6 +34,7 @@ struct tg_conf {
 	/* [ingest] */
 	char *ingest_listen;
 	int64_t ingest_retention_days, ingest_ahead_s, ingest_batch_rows, ingest_batch_bytes;
+	int64_t ingest_partitions_ahead, ingest_retention_every_s, ingest_retention_wait_ms;
 	char *ingest_group;
 	/* [correlate] */
 	char *correlate_listen, *correlate_packs, *correlate_group;
@@ -39,6 +45,7 @@ struct tg_conf {
 	char *dispatch_console_dir;
 	/* [log] [state] */
 	char *log_level;
+	int64_t log_file_bytes_max;
 	char *state_dir;
 	/* which options the file or the environment named; read it through tg_conf_is_set() */
 	uint64_t set_mask;

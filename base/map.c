@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
+
 #define SLOTS_MIN 16
 
 /* Linear probing. A removed entry leaves a tombstone (key set, value NULL), so that removing during
@@ -203,29 +205,31 @@ void *tg_map_next(const struct tg_map *map, size_t *pos, struct tg_slice *ret_ke
 #define ID_BYTES 16
 
 /* Two tables of half the capacity: when the young one is full the old one is forgotten and they
- * change places. */
+ * change places. A slot's tag is 32 bits of the id's hash, 0 where it is free: almost every question
+ * is answered by a tag alone, which keeps the memory it touches small. */
 struct idtable {
+	uint32_t *tags;
 	uint8_t (*ids)[ID_BYTES];
-	bool *used;
 	size_t count;
 };
 
 struct tg_idset {
 	struct idtable young, old;
 	size_t half, slots; /* slots: a power of two, at least twice half */
+	struct tg_hash_key key;
 };
 
 static int idtable_init(struct idtable *t, size_t slots)
 {
+	t->tags = calloc(slots, sizeof(*t->tags));
 	t->ids = calloc(slots, sizeof(*t->ids));
-	t->used = calloc(slots, sizeof(*t->used));
-	return t->ids && t->used ? 0 : -TG_ENOMEM;
+	return t->tags && t->ids ? 0 : -TG_ENOMEM;
 }
 
 static void idtable_release(struct idtable *t)
 {
+	free(t->tags);
 	free(t->ids);
-	free(t->used);
 }
 
 int tg_idset_new(size_t capacity, struct tg_idset **ret)
@@ -242,6 +246,7 @@ int tg_idset_new(size_t capacity, struct tg_idset **ret)
 		tg_idset_free(set);
 		return -TG_ENOMEM;
 	}
+	randombytes_buf(&set->key, sizeof(set->key));
 	*ret = set;
 	return 0;
 }
@@ -257,7 +262,7 @@ void tg_idset_free(struct tg_idset *set)
 
 static void idtable_clear(struct idtable *t, size_t slots)
 {
-	memset(t->used, 0, slots * sizeof(*t->used));
+	memset(t->tags, 0, slots * sizeof(*t->tags));
 	t->count = 0;
 }
 
@@ -267,30 +272,43 @@ void tg_idset_clear(struct tg_idset *set)
 	idtable_clear(&set->old, set->slots);
 }
 
-/* The id's slot, or the free one where it is missing. */
-static size_t idtable_find(const struct idtable *t, size_t slots, const uint8_t *id, uint64_t hash)
+static uint32_t tag_of(uint64_t hash)
 {
+	return (uint32_t)(hash >> 32) | 1;
+}
+
+/* The id's slot, or the free one where it is missing. */
+static size_t idtable_find(
+	const struct idtable *t, size_t slots, const uint8_t id[ID_BYTES], uint64_t hash)
+{
+	const uint32_t tag = tag_of(hash);
 	size_t i = hash & (slots - 1);
 
-	while (t->used[i] && memcmp(t->ids[i], id, ID_BYTES) != 0)
+	while (t->tags[i] && (t->tags[i] != tag || memcmp(t->ids[i], id, ID_BYTES) != 0))
 		i = (i + 1) & (slots - 1);
 	return i;
 }
 
+static bool idtable_has(
+	const struct idtable *t, size_t slots, const uint8_t id[ID_BYTES], uint64_t hash)
+{
+	return t->tags[idtable_find(t, slots, id, hash)] != 0;
+}
+
 bool tg_idset_has(const struct tg_idset *set, const uint8_t id[16])
 {
-	uint64_t hash = hash_of(id, ID_BYTES);
+	uint64_t hash = tg_hash_16(id, &set->key);
 
-	return set->young.used[idtable_find(&set->young, set->slots, id, hash)] ||
-	       set->old.used[idtable_find(&set->old, set->slots, id, hash)];
+	return idtable_has(&set->young, set->slots, id, hash) ||
+	       idtable_has(&set->old, set->slots, id, hash);
 }
 
 bool tg_idset_add(struct tg_idset *set, const uint8_t id[16])
 {
-	uint64_t hash = hash_of(id, ID_BYTES);
-	size_t at;
+	uint64_t hash = tg_hash_16(id, &set->key);
+	size_t at = idtable_find(&set->young, set->slots, id, hash);
 
-	if (tg_idset_has(set, id))
+	if (set->young.tags[at] || idtable_has(&set->old, set->slots, id, hash))
 		return false;
 	if (set->young.count == set->half) {
 		struct idtable t = set->old;
@@ -298,10 +316,10 @@ bool tg_idset_add(struct tg_idset *set, const uint8_t id[16])
 		idtable_clear(&t, set->slots);
 		set->old = set->young;
 		set->young = t;
+		at = idtable_find(&set->young, set->slots, id, hash);
 	}
-	at = idtable_find(&set->young, set->slots, id, hash);
+	set->young.tags[at] = tag_of(hash);
 	memcpy(set->young.ids[at], id, ID_BYTES);
-	set->young.used[at] = true;
 	set->young.count++;
 	return true;
 }

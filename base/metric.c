@@ -27,7 +27,9 @@ static int label_count(const struct tg_metric *m)
 
 	if (!m->label)
 		return 1;
-	while (m->values && m->values[n])
+	while (m->labels && m->labels[n])
+		n++;
+	while (!m->labels && m->values && m->values[n])
 		n++;
 	return n;
 }
@@ -44,7 +46,7 @@ static bool is_sound(const struct tg_metric *m)
 	if (!is_name(m->name) || !m->help || (m->label && !is_name(m->label)))
 		return false;
 	if (m->kind != TG_HISTOGRAM)
-		return label_count(m) > 0;
+		return label_count(m) > 0 || m->labels_max > 0;
 	if (m->label || m->bounds_count < 0 || m->bounds_count > TG_METRIC_BUCKETS)
 		return false;
 	for (int i = 1; m->bounds && i < m->bounds_count; i++) {
@@ -75,7 +77,13 @@ static int cells_new(struct tg_metric *m)
 		m->buckets = calloc((size_t)m->bounds_count + 1, sizeof(*m->buckets));
 		return m->buckets ? 0 : -TG_ENOMEM;
 	}
-	m->cells = calloc((size_t)label_count(m), sizeof(*m->cells));
+	if (m->labels_max > 0) {
+		m->labels = calloc((size_t)m->labels_max + 1, sizeof(*m->labels));
+		if (!m->labels)
+			return -TG_ENOMEM;
+	}
+	m->cells = calloc(
+		(size_t)(m->labels_max > 0 ? m->labels_max : label_count(m)), sizeof(*m->cells));
 	return m->cells ? 0 : -TG_ENOMEM;
 }
 
@@ -103,6 +111,33 @@ int tg_metric_register(struct tg_metric *table, size_t n)
 	tables[tables_count].n = n;
 	tables_count++;
 	return 0;
+}
+
+int tg_metric_label(struct tg_metric *m, const char *value)
+{
+	int n = 0;
+
+	assert(m->labels_max > 0);
+	if (!m->labels)
+		return -TG_ENOENT;
+	for (; m->labels[n]; n++)
+		if (strcmp(m->labels[n], value) == 0)
+			return n;
+	if (n == m->labels_max)
+		return -TG_EFULL;
+	m->labels[n] = strdup(value);
+	if (!m->labels[n])
+		return -TG_ENOMEM;
+	m->cells[n] = 0;
+	return n;
+}
+
+void tg_metric_forget_labels(struct tg_metric *m)
+{
+	for (int n = 0; m->labels && m->labels[n]; n++) {
+		free(m->labels[n]);
+		m->labels[n] = NULL;
+	}
 }
 
 void tg_metric_add(struct tg_metric *m, double v)
@@ -197,7 +232,8 @@ static int put_cells(struct tg_buf *out, const struct tg_metric *m)
 		if (!rc && m->label) {
 			rc = tg_buf_addf(out, "{%s=\"", m->label);
 			if (!rc)
-				rc = put_escaped(out, m->values[i], true);
+				rc = put_escaped(
+					out, m->labels ? m->labels[i] : m->values[i], true);
 			if (!rc)
 				rc = tg_buf_add_cstr(out, "\"}");
 		}

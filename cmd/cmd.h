@@ -20,9 +20,15 @@ int tg_cmd_usage(const char *name, const char *fmt, ...) __attribute__((format(p
 /* "tongguan NAME: MESSAGE" on stderr; returns TG_EXIT_FAILED. */
 int tg_cmd_fail(const char *name, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* From here on conf->postgres_url names the role's own account, when one is set (user not ""). 0,
+ * or negative after a line on stderr. */
+TG_MUST int tg_cmd_as_role(
+	const char *name, struct tg_conf *conf, const char *user, const char *password);
+
 int cmd_audit(int argc, char **argv);
 int cmd_city(int argc, char **argv);
 int cmd_correlate(int argc, char **argv);
+int cmd_dead_letter(int argc, char **argv);
 int cmd_dispatch(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_feed(int argc, char **argv);

@@ -15,6 +15,9 @@ int cmd_correlate(int argc, char **argv)
 		return code;
 	if (argc > 1)
 		code = tg_cmd_usage(argv[0], "unknown argument '%s'", argv[1]);
+	else if (tg_cmd_as_role("correlate", &conf, conf.postgres_correlate_user,
+			 conf.postgres_correlate_password))
+		code = TG_EXIT_USAGE;
 	else
 		code = tg_correlate_run(&conf);
 	tg_conf_release(&conf);

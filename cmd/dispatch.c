@@ -21,6 +21,11 @@ int cmd_dispatch(int argc, char **argv)
 		tg_conf_release(&conf);
 		return tg_cmd_usage("dispatch", "'%s' is not understood", argv[1]);
 	}
+	if (tg_cmd_as_role("dispatch", &conf, conf.postgres_dispatch_user,
+		    conf.postgres_dispatch_password)) {
+		tg_conf_release(&conf);
+		return TG_EXIT_USAGE;
+	}
 	tg_dispatch_init(&dispatch, &conf);
 	code = tg_service_run(&tg_dispatch_ops, &dispatch, conf.http_listen);
 	tg_dispatch_release(&dispatch);

@@ -16,7 +16,11 @@ int cmd_ingest(int argc, char **argv)
 		return exit_code;
 	if (argc > 1)
 		return tg_cmd_usage("ingest", "unexpected argument: %s", argv[1]);
-	exit_code = tg_ingest_run(&conf);
+	if (tg_cmd_as_role(
+		    "ingest", &conf, conf.postgres_ingest_user, conf.postgres_ingest_password))
+		exit_code = TG_EXIT_USAGE;
+	else
+		exit_code = tg_ingest_run(&conf);
 	tg_conf_release(&conf);
 	return exit_code;
 }

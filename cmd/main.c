@@ -22,6 +22,7 @@ static const struct {
 	{"audit", cmd_audit, "verify the hash chain of every case"},
 	{"user", cmd_user, "add, list, disable accounts; set passwords"},
 	{"token", cmd_token, "create, list, revoke access tokens"},
+	{"dead-letter", cmd_dead_letter, "look at refused messages and send them again"},
 	{"doctor", cmd_doctor, "check the configuration and every server it needs"},
 };
 
@@ -29,7 +30,7 @@ static void print_usage(FILE *out)
 {
 	fprintf(out, "usage: tongguan COMMAND [--config FILE] [--help] ...\n\n");
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
-		fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].does);
+		fprintf(out, "  %-11s %s\n", commands[i].name, commands[i].does);
 }
 
 int tg_cmd_usage(const char *name, const char *fmt, ...)

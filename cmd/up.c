@@ -22,6 +22,7 @@
 #define STOP_LIMIT_US  (12 * TG_US_PER_S)
 #define AGAIN_FIRST_US (200 * INT64_C(1000)) /* a service that died starts again after this … */
 #define AGAIN_MAX_US   (10 * TG_US_PER_S)    /* … doubled each time, at most */
+#define LOGS_EVERY_MS  2000                  /* how often the size of the logs is looked at */
 #define STEADY_US      (30 * TG_US_PER_S)    /* living this long forgives earlier deaths */
 
 static const char usage[] =
@@ -264,8 +265,8 @@ static void stop_step(struct up *up, struct up_step *s)
 static void stop_all(struct up *up)
 {
 	static const enum up_step_id order[] = {UP_FEED, UP_DISPATCH, UP_CORRELATE, UP_INGEST,
-		UP_ACCOUNTS, UP_TOPICS, UP_CITY, UP_MIGRATE, UP_KAFKA_FORMAT, UP_KAFKA, UP_REDIS,
-		UP_PG_INIT, UP_PG};
+		UP_ACCOUNTS, UP_PG_ACCOUNTS, UP_TOPICS, UP_CITY, UP_MIGRATE, UP_KAFKA_FORMAT,
+		UP_KAFKA, UP_REDIS, UP_PG_INIT, UP_PG};
 
 	up_remove_env(up);
 	printf("stopping\n");
@@ -305,7 +306,7 @@ static void read_signals(int fd)
 static int run(struct up *up)
 {
 	struct pollfd waiting = {.fd = open_signals(), .events = POLLIN};
-	int64_t began_us = tg_mono_us();
+	int64_t began_us = tg_mono_us(), logs_us = began_us;
 	bool announced = false;
 	int rc = waiting.fd < 0 ? -TG_ESYS : 0;
 
@@ -318,7 +319,11 @@ static int run(struct up *up)
 		}
 		if (rc)
 			break;
-		poll(&waiting, 1, anything_starting() ? TICK_MS : -1);
+		poll(&waiting, 1, anything_starting() ? TICK_MS : LOGS_EVERY_MS);
+		if (tg_mono_us() - logs_us > LOGS_EVERY_MS * INT64_C(1000)) {
+			up_rotate_logs(up);
+			logs_us = tg_mono_us();
+		}
 		read_signals(waiting.fd);
 		rc = reap(up);
 	}
@@ -341,6 +346,16 @@ static int find_city(struct up *up, const char *name)
 		snprintf(up->city, sizeof(up->city), "%s", tg_buf_cstr(&path));
 	tg_buf_release(&path);
 	return rc ? tg_cmd_usage(NAME, "there is no city folder '%s'", name) : 0;
+}
+
+/* Type codes differ between cities, so a city may bring the rules that go with them. */
+static void find_packs(struct up *up)
+{
+	int n = snprintf(up->packs, sizeof(up->packs), "%s/packs", up->city);
+
+	if (tg_conf_is_set(up->conf, "correlate", "packs") || n >= (int)sizeof(up->packs) ||
+		access(up->packs, R_OK))
+		up->packs[0] = '\0';
 }
 
 struct options {
@@ -408,6 +423,7 @@ int cmd_up(int argc, char **argv)
 	rc = find_city(&up, opt.city);
 	if (rc)
 		return rc;
+	find_packs(&up);
 	if (!opt.feed)
 		up_find_feed(&up, "reports");
 	else if (strcmp(opt.feed, "none") != 0 && !up_find_feed(&up, opt.feed))

@@ -53,6 +53,7 @@ enum up_step_id {
 	UP_PG,
 	UP_PG_DATABASE,
 	UP_MIGRATE,
+	UP_PG_ACCOUNTS,
 	UP_CITY,
 	UP_ACCOUNTS,
 	UP_REDIS,
@@ -91,6 +92,9 @@ struct up_step {
 	int64_t again_us; /* services: start again at this instant */
 };
 
+/* One of the roles that have an account of their own in our PostgreSQL. */
+#define UP_PG_ROLES 3
+
 struct up {
 	struct tg_conf *conf;
 	const char *config_path;
@@ -98,15 +102,17 @@ struct up {
 	char state[PATH_MAX];   /* up.env, logs, lock */
 	char servers[PATH_MAX]; /* the servers' data: below state, or a folder of its own */
 	char logs[PATH_MAX];
-	char city[PATH_MAX]; /* city folder */
-	char feed[PATH_MAX]; /* feed profile, or "" */
+	char city[PATH_MAX];  /* city folder */
+	char packs[PATH_MAX]; /* the city's own rules; empty: none, or the configuration says */
+	char feed[PATH_MAX];  /* feed profile, or "" */
 	const char *feed_speed;
 	const char *roles; /* NULL: all */
 	bool ephemeral, own_pg, own_redis, own_kafka, new_database, fresh_accounts;
 	int pg_port, redis_port, kafka_port, controller_port;
 	int http_port, ingest_port, correlate_port;
 	char http_host[64];
-	char password[40]; /* the servers' */
+	char password[40];                  /* the servers' */
+	char pg_passwords[UP_PG_ROLES][40]; /* new at each start, in the order of up_pg_roles */
 	char pg_url[512], redis_url[256], brokers[256];
 	uid_t uid; /* the servers' user when we are root, else 0 */
 	gid_t gid;
@@ -115,11 +121,22 @@ struct up {
 };
 
 extern struct up_step up_steps[UP_STEPS];
+extern const char *const up_pg_roles[UP_PG_ROLES]; /* "ingest", …: the account is tongguan_NAME */
 
 /* The city folder's feeds/NAME.yaml; false when there is none. */
 bool up_find_feed(struct up *up, const char *name);
 /* The named step's log file. */
 void up_log_path(const struct up *up, const struct up_step *step, char out[PATH_MAX]);
+
+/* ---- up_logs.c
+ * --------------------------------------------------------------------------------------------- */
+
+/* When the file has more than bytes_max: its text becomes PATH.1 (replacing an older one) and the
+ * file is empty. 1 done, 0 nothing to do, negative when it could not be kept (it is emptied all the
+ * same, if that can be). */
+TG_MUST int up_rotate_log(const char *path, int64_t bytes_max);
+/* That for the log of every step. */
+void up_rotate_logs(const struct up *up);
 
 /* ---- up_setup.c: folders, ports, passwords, environment
  * ---------------------------------------------------------------- */

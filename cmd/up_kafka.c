@@ -53,8 +53,10 @@ static int write_properties(struct up *up)
 	snprintf(text, sizeof(text),
 		"%scontroller.quorum.voters=1@127.0.0.1:%d\n"
 		"listeners=BROKER://127.0.0.1:%d,CONTROLLER://127.0.0.1:%d\n"
-		"advertised.listeners=BROKER://127.0.0.1:%d\nlog.dirs=%s/kafka\n",
-		kafka_fixed, c, b, c, b, up->servers);
+		"advertised.listeners=BROKER://127.0.0.1:%d\nlog.dirs=%s/kafka\n"
+		"log.retention.hours=%lld\nlog.retention.bytes=%lld\n",
+		kafka_fixed, c, b, c, b, up->servers, (long long)up->conf->kafka_retention_h,
+		(long long)up->conf->kafka_retention_bytes);
 	return up_write_file(up, "kafka.properties", text);
 }
 

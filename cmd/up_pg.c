@@ -15,6 +15,8 @@
 #define NAME   "up"
 #define PG_BIN "/usr/lib/postgresql/15/bin"
 
+const char *const up_pg_roles[UP_PG_ROLES] = {"ingest", "correlate", "dispatch"};
+
 bool up_others_pg(struct up *up)
 {
 	return !up->own_pg;
@@ -49,7 +51,11 @@ int up_pg_start(struct up *up, struct up_argv *argv)
 		"max_connections=60",
 		"shared_buffers=256MB",
 		"max_wal_size=2GB",
-		"wal_compression=on",
+		"wal_compression=lz4",
+		/* Written out while a batch still comes in, so that its COMMIT has little left to
+		 * wait for. */
+		"wal_writer_delay=10ms",
+		"wal_writer_flush_after=256kB",
 		"timezone=UTC",
 		/* Compiling a plan costs more than any statement of ours runs. */
 		"jit=off",
@@ -127,6 +133,37 @@ int up_migrate(struct up *up, struct up_argv *argv)
 	up_arg(argv, "%s", up->self);
 	up_arg(argv, "migrate");
 	return 0;
+}
+
+/* The processes work under accounts that may do what they need and no more. Their passwords live as
+ * long as this run: in up.env and nowhere else. */
+int up_pg_accounts(struct up *up, struct up_argv *argv)
+{
+	struct tg_buf why = {0};
+	PGconn *conn = tg_pg_connect_blocking(up->pg_url, "tongguan up", &why);
+	char sql[160];
+	int rc = conn ? 0 : -TG_EPG;
+
+	(void)argv;
+	if (!conn)
+		tg_cmd_fail(NAME, "%s", tg_buf_cstr(&why));
+	for (int i = 0; !rc && i < UP_PG_ROLES; i++) {
+		PGresult *res;
+
+		up_password(up->pg_passwords[i], 24);
+		snprintf(sql, sizeof(sql), "ALTER ROLE tongguan_%s LOGIN PASSWORD '%s'",
+			up_pg_roles[i], up->pg_passwords[i]);
+		res = PQexec(conn, sql);
+		if (PQresultStatus(res) != PGRES_COMMAND_OK) {
+			tg_cmd_fail(NAME, "%s", PQresultErrorMessage(res));
+			rc = -TG_EPG;
+		}
+		PQclear(res);
+	}
+	PQfinish(conn);
+	tg_buf_release(&why);
+	up_export(up);
+	return rc;
 }
 
 int up_city(struct up *up, struct up_argv *argv)

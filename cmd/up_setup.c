@@ -1,6 +1,7 @@
 /* What must be settled before anything starts: folders, the lock, the servers' user, free ports,
  * passwords. */
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -289,20 +290,40 @@ int up_setup(struct up *up)
  * ------------------------------------------------------------------------------ */
 
 struct env_line {
-	const char *name;
+	char name[64];
 	char value[600];
 };
 
-#define ENV_LINES 7
+#define ENV_LINES (8 + 2 * UP_PG_ROLES)
 
-static void env_lines(const struct up *up, struct env_line lines[ENV_LINES])
+/* TONGGUAN_POSTGRES_INGEST_USER and the like. Of somebody else's PostgreSQL the configuration names
+ * the accounts. */
+static int account_lines(const struct up *up, struct env_line *lines)
 {
-	static const char *const names[ENV_LINES] = {"TONGGUAN_KAFKA_BROKERS",
-		"TONGGUAN_POSTGRES_URL", "TONGGUAN_REDIS_URL", "TONGGUAN_HTTP_LISTEN",
-		"TONGGUAN_INGEST_LISTEN", "TONGGUAN_CORRELATE_LISTEN", "TONGGUAN_STATE_DIR"};
+	for (int i = 0; i < UP_PG_ROLES; i++) {
+		struct env_line *user = &lines[2 * i], *password = user + 1;
+		char role[16];
 
-	for (int i = 0; i < ENV_LINES; i++)
-		lines[i].name = names[i];
+		snprintf(role, sizeof(role), "%s", up_pg_roles[i]);
+		for (char *c = role; *c; c++)
+			*c = (char)toupper((unsigned char)*c);
+		snprintf(user->name, sizeof(user->name), "TONGGUAN_POSTGRES_%s_USER", role);
+		snprintf(user->value, sizeof(user->value), "tongguan_%s", up_pg_roles[i]);
+		snprintf(password->name, sizeof(password->name), "TONGGUAN_POSTGRES_%s_PASSWORD",
+			role);
+		snprintf(password->value, sizeof(password->value), "%s", up->pg_passwords[i]);
+	}
+	return 2 * UP_PG_ROLES;
+}
+
+static int env_lines(const struct up *up, struct env_line lines[ENV_LINES])
+{
+	static const char *const names[] = {"KAFKA_BROKERS", "POSTGRES_URL", "REDIS_URL",
+		"HTTP_LISTEN", "INGEST_LISTEN", "CORRELATE_LISTEN", "STATE_DIR"};
+	int n = (int)(sizeof(names) / sizeof(names[0]));
+
+	for (int i = 0; i < n; i++)
+		snprintf(lines[i].name, sizeof(lines[i].name), "TONGGUAN_%s", names[i]);
 	snprintf(lines[0].value, sizeof(lines[0].value), "%s", up->brokers);
 	snprintf(lines[1].value, sizeof(lines[1].value), "%s", up->pg_url);
 	snprintf(lines[2].value, sizeof(lines[2].value), "%s", up->redis_url);
@@ -310,14 +331,19 @@ static void env_lines(const struct up *up, struct env_line lines[ENV_LINES])
 	snprintf(lines[4].value, sizeof(lines[4].value), "127.0.0.1:%d", up->ingest_port);
 	snprintf(lines[5].value, sizeof(lines[5].value), "127.0.0.1:%d", up->correlate_port);
 	snprintf(lines[6].value, sizeof(lines[6].value), "%.500s", up->state);
+	if (up->packs[0]) {
+		snprintf(lines[n].name, sizeof(lines[n].name), "TONGGUAN_CORRELATE_PACKS");
+		snprintf(lines[n++].value, sizeof(lines[0].value), "%.599s", up->packs);
+	}
+	return up->own_pg ? n + account_lines(up, lines + n) : n;
 }
 
 void up_export(const struct up *up)
 {
 	struct env_line lines[ENV_LINES];
+	int n = env_lines(up, lines);
 
-	env_lines(up, lines);
-	for (int i = 0; i < ENV_LINES; i++)
+	for (int i = 0; i < n; i++)
 		setenv(lines[i].name, lines[i].value, 1);
 }
 
@@ -325,15 +351,14 @@ int up_write_env(const struct up *up)
 {
 	struct env_line lines[ENV_LINES];
 	char path[PATH_MAX], fresh[PATH_MAX];
-	int fd;
+	int fd, n = env_lines(up, lines);
 
 	if (join(path, up->state, "up.env") || join(fresh, up->state, "up.env.new"))
 		return -TG_ERANGE;
 	fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -TG_ESYS;
-	env_lines(up, lines);
-	for (int i = 0; i < ENV_LINES; i++)
+	for (int i = 0; i < n; i++)
 		dprintf(fd, "%s=%s\n", lines[i].name, lines[i].value);
 	/* Tells a reader whether the file outlived us. */
 	dprintf(fd, "TONGGUAN_UP_PID=%d\n", (int)getpid());

@@ -107,6 +107,7 @@ static int redis_start(struct up *up, struct up_argv *argv)
 	snprintf(text, sizeof(text),
 		"bind 127.0.0.1\nport %d\ndir %.*s/redis\nrequirepass %s\nappendonly yes\nsave "
 		"\"\"\n"
+		"auto-aof-rewrite-percentage 100\nauto-aof-rewrite-min-size 64mb\n"
 		"maxmemory-policy noeviction\ndaemonize no\nlogfile \"\"\nloglevel "
 		"warning\ntcp-keepalive 10\n",
 		up->redis_port, PATH_MAX - 64, up->servers, up->password);
@@ -226,7 +227,7 @@ bool up_find_feed(struct up *up, const char *name)
 	return false;
 }
 
-#define ROLES_NEED (BIT(UP_CITY) | BIT(UP_TOPICS) | BIT(UP_REDIS))
+#define ROLES_NEED (BIT(UP_PG_ACCOUNTS) | BIT(UP_CITY) | BIT(UP_TOPICS) | BIT(UP_REDIS))
 #define FEED_NEEDS (BIT(UP_INGEST) | BIT(UP_CORRELATE) | BIT(UP_DISPATCH) | BIT(UP_ACCOUNTS))
 
 /* id, name, kind, needs, limit in seconds, skip, prepare, probe, signal that stops it, runs as the
@@ -252,6 +253,8 @@ struct up_step up_steps[UP_STEPS] = {
 		SIGINT, true),
 	ONCE(UP_PG_DATABASE, "database", BIT(UP_PG), 30, up_others_pg, up_pg_database, false),
 	ONCE(UP_MIGRATE, "migrate", BIT(UP_PG_DATABASE), 120, NULL, up_migrate, false),
+	ONCE(UP_PG_ACCOUNTS, "db-accounts", BIT(UP_MIGRATE), 30, up_others_pg, up_pg_accounts,
+		false),
 	ONCE(UP_CITY, "city", BIT(UP_MIGRATE), 180, NULL, up_city, false),
 	ONCE(UP_ACCOUNTS, "accounts", BIT(UP_CITY), 60, NULL, up_accounts, false),
 	SERVICE(UP_REDIS, "redis", 0, 30, others_redis, redis_start, redis_answers, SIGTERM, true),

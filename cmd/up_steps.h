@@ -25,6 +25,7 @@ int up_pg_start(struct up *up, struct up_argv *argv);
 bool up_pg_answers(struct up *up);
 int up_pg_database(struct up *up, struct up_argv *argv);
 int up_migrate(struct up *up, struct up_argv *argv);
+int up_pg_accounts(struct up *up, struct up_argv *argv);
 int up_city(struct up *up, struct up_argv *argv);
 int up_accounts(struct up *up, struct up_argv *argv);
 bool up_others_kafka(struct up *up);

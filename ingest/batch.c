@@ -104,12 +104,22 @@ int tg_batch_add_header(struct tg_batch *batch, const char *name, struct tg_slic
 	return rc ? rc : tg_buf_add_slice(&batch->bytes, value);
 }
 
+static int add_decimal(struct tg_buf *bytes, uint32_t v)
+{
+	char text[10], *p = text + sizeof(text);
+
+	do
+		*--p = (char)('0' + v % 10);
+	while (v /= 10);
+	return tg_buf_add(bytes, p, (size_t)(text + sizeof(text) - p));
+}
+
 /* The key says what keeps a message with its neighbours: its region, or its source. */
 static int add_key(struct tg_buf *bytes, const struct tg_located_out *located)
 {
 	if (located->place->by_source)
 		return tg_buf_add_cstr(bytes, located->source_id);
-	return tg_buf_addf(bytes, "%d", located->place->region);
+	return add_decimal(bytes, (uint32_t)located->place->region);
 }
 
 static int add_message(

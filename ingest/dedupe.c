@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/map.h"
 
 #define UIDS_MAX  131072
@@ -11,8 +12,8 @@
 
 struct tg_dedupe {
 	struct tg_idset *uids;
-	uint8_t key[crypto_shorthash_KEYBYTES];
-	uint64_t names[NAMES_MAX]; /* of (source, event id): the last one that fell on the slot */
+	struct tg_hash_key key;
+	uint32_t names[NAMES_MAX]; /* of (source, event id): the last one that fell on the slot */
 };
 
 int tg_dedupe_new(struct tg_dedupe **ret)
@@ -27,7 +28,7 @@ int tg_dedupe_new(struct tg_dedupe **ret)
 		free(d);
 		return rc;
 	}
-	crypto_shorthash_keygen(d->key);
+	randombytes_buf(&d->key, sizeof(d->key));
 	*ret = d;
 	return 0;
 }
@@ -48,29 +49,24 @@ void tg_dedupe_forget(struct tg_dedupe *d)
 
 static uint64_t name_hash(const struct tg_dedupe *d, const tg_event_pb *ev)
 {
-	uint8_t text[2 * TG_EVENT_ID_MAX + 1], hash[crypto_shorthash_BYTES];
-	size_t source = strlen(ev->source_id), id = strlen(ev->event_id);
-	uint64_t h;
+	uint64_t h = tg_hash_bytes(ev->source_id, strlen(ev->source_id), 0, &d->key);
 
-	memcpy(text, ev->source_id, source);
-	text[source] = 0;
-	memcpy(text + source + 1, ev->event_id, id);
-	crypto_shorthash(hash, text, source + 1 + id, d->key);
-	memcpy(&h, hash, sizeof(h));
-	return h ? h : 1;
+	return tg_hash_bytes(ev->event_id, strlen(ev->event_id), h, &d->key);
 }
 
 bool tg_dedupe_add(
 	struct tg_dedupe *d, const tg_event_pb *ev, const uint8_t uid[16], bool *ret_reused)
 {
-	uint64_t name, *slot;
+	uint64_t name;
+	uint32_t tag, *slot;
 
 	*ret_reused = false;
 	if (!tg_idset_add(d->uids, uid))
 		return false;
 	name = name_hash(d, ev);
+	tag = (uint32_t)(name >> 32) | 1;
 	slot = &d->names[name % NAMES_MAX];
-	*ret_reused = *slot == name;
-	*slot = name;
+	*ret_reused = *slot == tag;
+	*slot = tag;
 	return true;
 }

@@ -27,6 +27,9 @@ TG_MUST int tg_forward_open(uv_loop_t *loop, const char *brokers, const struct t
  */
 int tg_forward_partitions(struct tg_forward *fw);
 void tg_forward_send(struct tg_forward *fw, struct tg_batch *batch);
+#ifdef TG_BREAK_FORWARD_BEFORE_COMMIT
+void tg_forward_early(struct tg_forward *fw, const struct tg_batch *batch);
+#endif
 /* Batches not yet handed over are given back by on_sent without being sent: their assignment is
  * gone. */
 void tg_forward_drop(struct tg_forward *fw);

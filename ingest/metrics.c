@@ -6,6 +6,8 @@
 #include "proto/reject.h"
 
 static const char *const stages[] = {"wait", "offsets", "copy", "commit", "publish", NULL};
+#define LAG_PARTITIONS_MAX 1024 /* more are in the sum alone */
+
 static const double batch_bounds[] = {1, 3, 10, 30, 100, 300, 1000, 3000, 10000};
 
 #define COUNTER(id, metric, text) \
@@ -34,6 +36,8 @@ struct tg_metric tg_ingest_metrics[TG_M_COUNT] = {
 	COUNTER(TG_M_HALO, "halo_total", "Copies of located events for neighbouring partitions."),
 	COUNTER(TG_M_AGAIN, "published_again_total",
 		"Records below the stored offset that were published again."),
+	COUNTER(TG_M_RECALLED, "recalled_total",
+		"Records published from the tables because the log no longer had them."),
 	COUNTER(TG_M_UNDELIVERED, "undelivered_total", "Messages that Kafka refused for good."),
 	COUNTER(TG_M_STAGED, "staged_batches_total",
 		"Batches that went through the staging table."),
@@ -44,10 +48,33 @@ struct tg_metric tg_ingest_metrics[TG_M_COUNT] = {
 		.kind = TG_COUNTER,
 		.label = "stage",
 		.values = stages},
+	[TG_M_LAG_PARTITION] = {.name = "tongguan_ingest_lag_partition_records",
+		.help = "The same by source partition, of those owned: topic/partition.",
+		.kind = TG_GAUGE,
+		.label = "partition",
+		.labels_max = LAG_PARTITIONS_MAX},
 	GAUGE(TG_M_LAG, "lag_records", "Records in Kafka that are not yet read."),
 	GAUGE(TG_M_UNFORWARDED, "unforwarded_records",
 		"Records stored and not yet known to be published."),
 	GAUGE(TG_M_PARTITIONS, "partitions", "Source partitions owned."),
+	COUNTER(TG_M_BELOW_FLOOR, "below_floor_total",
+		"Records that were in time when they arrived and lie below the retention floor "
+		"now: "
+		"skipped."),
+	GAUGE(TG_M_AHEAD, "partitions_ahead",
+		"Months of the event table that are there after this one, without a gap."),
+	GAUGE(TG_M_FLOOR, "retention_floor_seconds",
+		"The retention floor, seconds since 1970; 0: no month was ever dropped."),
+	COUNTER(TG_M_DROPPED, "partitions_dropped_total", "Months dropped by this process."),
+	COUNTER(TG_M_DROP_BUSY, "retention_busy_total",
+		"Times a month was not dropped because its lock did not come in time."),
+	GAUGE(TG_M_NEEDED, "retention_needed_events",
+		"Events that keep the oldest month: of incidents dispatch has not seen, or of "
+		"cases."),
+	COUNTER(TG_M_EVIDENCE, "retention_evidence_total",
+		"Events copied into their cases before their month was dropped."),
+	COUNTER(TG_M_SWEPT, "dead_letters_dropped_total",
+		"Dead letters deleted since they arrived before the retention floor."),
 };
 
 int64_t tg_ingest_stage(enum tg_ingest_stage stage, int64_t since_mono_us)

@@ -58,8 +58,6 @@ static const char *part_name(void *ctx, size_t i, int32_t *ret_partition)
 
 /* ---- storing ---- */
 
-static void try_take(struct tg_pipeline *p);
-
 static void publish(struct tg_pipeline *p, struct tg_batch *batch)
 {
 	tg_forward_send(p->forward, batch);
@@ -102,7 +100,7 @@ static void on_stored(void *ctx, int rc)
 	} else if (rc && ours) {
 		tg_source_retake(p->source);
 	}
-	try_take(p);
+	pipeline_try_take(p);
 	flush(p);
 }
 
@@ -119,6 +117,9 @@ static void flush(struct tg_pipeline *p)
 		publish(p, batch); /* all of it was stored before */
 		return;
 	}
+#ifdef TG_BREAK_FORWARD_BEFORE_COMMIT
+	tg_forward_early(p->forward, batch);
+#endif
 	p->flight = batch;
 	p->storing = true;
 	begin_filling(p);
@@ -156,15 +157,15 @@ static void on_taken(void *ctx, int rc, const PGresult *res)
 	if (p->open)
 		return;
 	tg_source_taken(p->source, p->take_generation, rc, res);
-	try_take(p);
+	pipeline_try_take(p);
 }
 
-static void try_take(struct tg_pipeline *p)
+void pipeline_try_take(struct tg_pipeline *p)
 {
 	const char *topics, *partitions, *starts;
 
 	if (p->taking || p->storing || p->stopping || !tg_source_wants_take(p->source) ||
-		!tg_sink_up(p->sink) || !tg_atlas_watch_now(p->city))
+		!tg_sink_up(p->sink) || !tg_atlas_watch_now(p->city) || !p->floor_known)
 		return;
 	if (tg_source_take_params(p->source, &topics, &partitions, &starts))
 		return; /* out of memory: the next tick tries again */
@@ -175,7 +176,7 @@ static void try_take(struct tg_pipeline *p)
 
 static void on_want_take(void *ctx)
 {
-	try_take(ctx);
+	pipeline_try_take(ctx);
 }
 
 static void on_lost(void *ctx)
@@ -250,7 +251,7 @@ static void on_sink_up(void *ctx)
 
 	if (p->open)
 		return;
-	try_take(p);
+	pipeline_try_take(p);
 	steer(p);
 	flush(p);
 }
@@ -316,19 +317,30 @@ static void on_undelivered(void *ctx, unsigned generation)
 		uv_timer_start(&p->again, on_again, AGAIN_MS, 0);
 }
 
+static void on_floor(void *ctx, int64_t floor_us)
+{
+	struct tg_pipeline *p = ctx;
+
+	tg_taker_floor(p->taker, floor_us);
+	p->floor_known = true;
+	pipeline_try_take(p);
+}
+
 void pipeline_on_city(void *ctx)
 {
-	try_take(ctx);
+	pipeline_try_take(ctx);
 }
 
 void pipeline_step(struct tg_pipeline *p)
 {
-	try_take(p);
+	pipeline_try_take(p);
+	pipeline_recall(p);
 	begin_filling(p);
 	flush(p);
 }
 
-const struct tg_source_ops pipeline_source_ops = {
-	on_want_take, on_lost, on_running, on_record, on_end, pipeline_part_closed};
+const struct tg_source_ops pipeline_source_ops = {on_want_take, on_lost, pipeline_on_gap,
+	on_running, on_record, on_end, pipeline_part_closed};
 const struct tg_sink_ops pipeline_sink_ops = {on_sink_up, on_sink_down, part_name};
+const struct tg_retention_ops pipeline_retention_ops = {on_floor};
 const struct tg_forward_ops pipeline_forward_ops = {on_sent, on_delivered, on_undelivered};

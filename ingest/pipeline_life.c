@@ -13,22 +13,9 @@
 
 static void close_parts(struct tg_pipeline *p);
 
-/* The tables of this month and the next are there before an event asks for them. */
-static void make_months(struct tg_pipeline *p)
-{
-	uint32_t month = tg_month_of(tg_now_us());
-
-	if (p->month_made == month || p->storing || p->taking || !tg_sink_up(p->sink))
-		return;
-	tg_sink_prepare(p->sink, month);
-	tg_sink_prepare(p->sink, month + 1);
-	p->month_made = month;
-}
-
 static void run(struct tg_pipeline *p, int64_t mono_us)
 {
 	pipeline_step(p);
-	make_months(p);
 	tg_sink_watch(p->sink);
 	tg_forward_nudge(p->forward);
 	if (mono_us - p->stored_mono_us >= IDLE_FORWARD_US)
@@ -79,10 +66,6 @@ bool tg_pipeline_ready(struct tg_pipeline *p, struct tg_buf *why)
 		missing = "no city is loaded: tongguan city load DIR";
 	else if (!tg_source_joined(p->source))
 		missing = "waiting for the consumer group";
-	for (size_t i = 0; !missing && i < tg_source_count(p->source); i++) {
-		if (tg_source_part(p->source, i)->out_of_range)
-			missing = "a topic's log ends before what is stored";
-	}
 	if (missing && tg_buf_add_cstr(why, missing))
 		return false; /* that it is not ready is said even when memory does not allow why */
 	return !missing;
@@ -116,6 +99,8 @@ static int open_parts(struct tg_pipeline *p, const struct tg_conf *conf)
 	if (!rc)
 		rc = tg_atlas_watch_open(
 			p->loop, conf->postgres_url, pipeline_on_city, p, &p->city);
+	if (!rc)
+		rc = tg_retention_open(p->loop, conf, &pipeline_retention_ops, p, &p->retention);
 	return rc;
 }
 
@@ -131,6 +116,7 @@ int tg_pipeline_open(uv_loop_t *loop, const struct tg_conf *conf, struct tg_pipe
 	p->loop = loop;
 	p->conf = conf;
 	p->tick_mono_us = tg_mono_us();
+	pipeline_recall_init(p);
 	rc = open_parts(p, conf);
 	if (!rc)
 		rc = tg_source_open(loop, &source, &pipeline_source_ops, p, &p->source);
@@ -152,6 +138,7 @@ void pipeline_part_closed(void *ctx)
 		return;
 	for (int i = 0; i < PIPELINE_BATCHES; i++)
 		tg_batch_free(p->batches[i]);
+	tg_arena_release(&p->recall);
 	tg_taker_free(p->taker);
 	tg_moves_release(&p->moves);
 	p->closed(p->closed_ctx);
@@ -173,11 +160,12 @@ static void close_parts(struct tg_pipeline *p)
 {
 	if (p->open)
 		return;
-	p->open = 7;
+	p->open = 8;
 	close_handle(p, (uv_handle_t *)&p->flush);
 	close_handle(p, (uv_handle_t *)&p->tick);
 	close_handle(p, (uv_handle_t *)&p->again);
 	tg_source_close(p->source);
+	tg_retention_close(p->retention, pipeline_part_closed, p);
 	tg_sink_close(p->sink, pipeline_part_closed, p);
 	tg_forward_close(p->forward, pipeline_part_closed, p);
 	tg_atlas_watch_close(p->city, pipeline_part_closed, p);

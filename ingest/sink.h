@@ -51,8 +51,9 @@ void tg_sink_watch(struct tg_sink *sink);
  */
 void tg_sink_take(struct tg_sink *sink, const char *topics, const char *partitions,
 	const char *starts, tg_pg_cb cb, void *ctx);
-/* Makes the tables of these months now, so that no batch has to. */
-void tg_sink_prepare(struct tg_sink *sink, uint32_t month);
+/* One statement with an answer, outside any transaction of ours. The sink must be idle. */
+void tg_sink_ask(struct tg_sink *sink, const char *sql, const char *const *params, int n,
+	tg_pg_cb cb, void *ctx);
 void tg_sink_close(struct tg_sink *sink, void (*closed)(void *ctx), void *ctx);
 
 #endif

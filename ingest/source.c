@@ -1,5 +1,6 @@
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -70,6 +71,19 @@ static double lag(const struct tg_source *s)
 	return (double)sum;
 }
 
+static void show_lag(const struct tg_part *part)
+{
+	struct tg_metric *m = &tg_ingest_metrics[TG_M_LAG_PARTITION];
+	char name[160];
+	int i;
+
+	snprintf(name, sizeof(name), "%s/%d", part->topic, part->partition);
+	i = tg_metric_label(m, name);
+	if (i >= 0)
+		tg_metric_set_at(m, i,
+			part->high > part->read_pos ? (double)(part->high - part->read_pos) : 0);
+}
+
 static void on_look(void *ctx, int rc, int64_t low, int64_t high)
 {
 	struct look *look = ctx;
@@ -84,6 +98,7 @@ static void on_look(void *ctx, int rc, int64_t low, int64_t high)
 		}
 		if (look->report) {
 			tg_metric_set(&tg_ingest_metrics[TG_M_LAG], lag(s));
+			show_lag(part);
 		} else {
 			s->look_failed |= rc != 0;
 			s->looking--;
@@ -154,6 +169,7 @@ static void on_revoke(void *ctx)
 	leave(s, SOURCE_NONE);
 	free_parts(s);
 	tg_metric_set(&tg_ingest_metrics[TG_M_PARTITIONS], 0);
+	tg_metric_forget_labels(&tg_ingest_metrics[TG_M_LAG_PARTITION]);
 }
 
 size_t source_find(struct tg_source *s, const char *topic, int32_t partition)
@@ -173,10 +189,9 @@ size_t source_find(struct tg_source *s, const char *topic, int32_t partition)
 static void on_record(void *ctx, struct tg_record *rec)
 {
 	struct tg_source *s = ctx;
-	size_t i =
-		s->state == SOURCE_RUNNING ? source_find(s, rec->topic, rec->partition) : s->count;
+	size_t i = rec->part; /* our list is the one of on_assign */
 
-	if (i == s->count || rec->offset < s->parts[i].read_pos) {
+	if (s->state != SOURCE_RUNNING || rec->offset < s->parts[i].read_pos) {
 		tg_record_free(rec);
 		return;
 	}
@@ -302,8 +317,6 @@ static void start_reading(struct tg_source *s)
 	for (size_t i = 0; i < s->count; i++) {
 		const struct tg_part *part = &s->parts[i];
 
-		if (part->out_of_range)
-			continue;
 		memcpy(list[n].topic, part->topic, sizeof(list[n].topic));
 		list[n].partition = part->partition;
 		list[n++].offset = part->read_pos;
@@ -316,11 +329,21 @@ static void start_reading(struct tg_source *s)
 
 void tg_source_taken(struct tg_source *s, unsigned generation, int rc, const PGresult *res)
 {
+	bool published;
+
 	if (s->closing || generation != s->generation || s->state != SOURCE_WANTS_TAKE)
 		return; /* the rows are taken all the same: whoever owns them now takes them again
 			 */
-	for (int row = 0; !rc && row < PQntuples(res); row++)
-		rc = source_read_row(s, res, row);
+	for (int row = 0; res && row < PQntuples(res); row++) {
+		int bad = source_read_row(s, res, row);
+
+		rc = rc ? rc : bad;
+	}
+	if (rc == -TG_ESTALE && tg_source_anew(s, &published)) {
+		s->state = SOURCE_GAPS;
+		s->ops.on_gap(s->ctx);
+		return;
+	}
 	if (rc || (size_t)PQntuples(res) != s->count) {
 		if (rc != -TG_ECLOSED)
 			tg_log(TG_WARN, "partitions not taken, trying again",
@@ -330,6 +353,31 @@ void tg_source_taken(struct tg_source *s, unsigned generation, int rc, const PGr
 		uv_timer_start(&s->again, on_again, LOOK_AGAIN_MS, 0);
 		return;
 	}
+	if (tg_source_gap(s) < s->count) {
+		s->state = SOURCE_GAPS;
+		s->ops.on_gap(s->ctx);
+	} else {
+		start_reading(s);
+	}
+}
+
+size_t tg_source_gap(const struct tg_source *s)
+{
+	size_t i = 0;
+
+	while (i < s->count && s->parts[i].gap_pos >= s->parts[i].gap_end)
+		i++;
+	return i;
+}
+
+bool tg_source_has_gaps(const struct tg_source *s)
+{
+	return s->state == SOURCE_GAPS;
+}
+
+void tg_source_gaps_closed(struct tg_source *s)
+{
+	assert(s->state == SOURCE_GAPS);
 	start_reading(s);
 }
 

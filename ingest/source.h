@@ -32,8 +32,10 @@ struct tg_part {
 	int64_t said_us;  /* last progress said */
 	int64_t said_mono_us;
 	bool said_idle;
-	bool at_end;              /* read_pos is the log's end */
-	bool out_of_range;        /* the log ends before what the database holds: nothing is read */
+	int64_t gap_pos, gap_end; /* due to be published, stored, and not in the log any more */
+	int64_t short_next; /* the log ended before this `next` when last taken; 0: it did not */
+	bool at_end;        /* read_pos is the log's end */
+	bool anew;          /* the log is shorter than what is stored: it is another log */
 	struct tg_dead_ref *dead; /* refused in [forwarded, next), by offset */
 	size_t dead_count;
 };
@@ -45,6 +47,8 @@ struct tg_source_ops {
 	void (*on_want_take)(void *ctx);
 	/* The partitions are gone, or must be taken anew: drop everything that belongs to them. */
 	void (*on_lost)(void *ctx);
+	/* Something is due that the log no longer has: see tg_source_gap(). */
+	void (*on_gap)(void *ctx);
 	/* Reading begins: pause or resume. */
 	void (*on_running)(void *ctx);
 	/* rec is yours. */
@@ -71,8 +75,20 @@ struct tg_part *tg_source_part(struct tg_source *s, size_t i);
 /* Text arrays for tongguan.offsets_take(), valid until the next call. */
 TG_MUST int tg_source_take_params(
 	struct tg_source *s, const char **topics, const char **partitions, const char **starts);
-/* The answer to that. rc != 0: asked again when tg_source_wants_take() is looked at next. */
+/* Is there a log made anew, and is all that was due of the old one published? */
+bool tg_source_anew(const struct tg_source *s, bool *ret_published);
+/* Those, in the form of the take but with the logs' ends, for tongguan.offsets_anew(). */
+TG_MUST int tg_source_anew_params(
+	struct tg_source *s, const char **topics, const char **partitions, const char **ends);
+void tg_source_anew_done(struct tg_source *s); /* asked, with whatever success: compare again */
+/* The answer to the take. rc != 0: asked again when tg_source_wants_take() is looked at next. */
 void tg_source_taken(struct tg_source *s, unsigned generation, int rc, const PGresult *res);
+
+/* The next partition with a gap: index, or the count when all are closed. After on_gap. */
+size_t tg_source_gap(const struct tg_source *s);
+bool tg_source_has_gaps(const struct tg_source *s); /* nothing is read until they are closed */
+/* All gaps are closed: reading begins. */
+void tg_source_gaps_closed(struct tg_source *s);
 
 /* The database went away or Kafka refused a message: the same partitions are looked up and taken
  * anew. */

@@ -6,7 +6,7 @@
 
 #define SOURCE_PARAMS 3 /* of tongguan.offsets_take() */
 
-enum source_state { SOURCE_NONE, SOURCE_LOOKING, SOURCE_WANTS_TAKE, SOURCE_RUNNING };
+enum source_state { SOURCE_NONE, SOURCE_LOOKING, SOURCE_WANTS_TAKE, SOURCE_GAPS, SOURCE_RUNNING };
 
 struct tg_source {
 	struct tg_consumer *consumer;

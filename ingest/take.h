@@ -11,6 +11,8 @@ struct tg_taker;
 TG_MUST int tg_taker_new(
 	const struct tg_conf *conf, int32_t located_partitions, struct tg_taker **ret);
 void tg_taker_free(struct tg_taker *taker);
+/* What happened before that instant is not stored any more: it is counted and skipped. */
+void tg_taker_floor(struct tg_taker *taker, int64_t floor_us);
 /* A batch was dropped: what it held is not stored. */
 void tg_taker_forget(struct tg_taker *taker);
 

@@ -33,6 +33,10 @@ enum tg_form tg_form_of(struct tg_slice content_type);
 enum tg_reject tg_event_decode(
 	struct tg_arena *arena, enum tg_form form, struct tg_slice bytes, tg_event_pb **ret);
 
+/* The same for protobuf bytes that hold known fields only, each once, and no list: almost all do.
+ * NULL: they are not so plain, or they are broken; tg_event_decode() says which. */
+tg_event_pb *tg_event_decode_plain(struct tg_arena *arena, struct tg_slice bytes);
+
 struct tg_event_limits {
 	int64_t arrived_us;   /* the record's LogAppendTime, else the reader's clock */
 	int64_t ahead_us;     /* tolerated ahead of arrival */

@@ -100,7 +100,8 @@ static int pack(const ProtobufCMessage *msg, struct tg_buf *out)
 
 	if (rc)
 		return rc;
-	out->len += protobuf_c_message_pack(msg, (uint8_t *)out->data + out->len);
+	if (n) /* an empty message into an empty buffer: there is no address yet */
+		out->len += protobuf_c_message_pack(msg, (uint8_t *)out->data + out->len);
 	return 0;
 }
 
@@ -112,32 +113,6 @@ int tg_event_encode(const tg_event_pb *ev, struct tg_buf *out)
 int tg_located_encode(const tg_located_pb *loc, struct tg_buf *out)
 {
 	return pack(&loc->base, out);
-}
-
-int tg_located_encode_around(const tg_located_pb *loc, struct tg_slice event, struct tg_buf *out)
-{
-	const uint8_t field_1_bytes = 1 << 3 | 2;
-	uint8_t head[1 + 10];
-	size_t n = 0, before = out->len;
-	int rc;
-
-	head[n++] = field_1_bytes;
-	for (size_t v = event.len;; v >>= 7) {
-		head[n] = (uint8_t)(v & 0x7f);
-		if (v < 0x80) {
-			n++;
-			break;
-		}
-		head[n++] |= 0x80;
-	}
-	rc = tg_buf_add(out, head, n);
-	if (!rc)
-		rc = tg_buf_add_slice(out, event);
-	if (!rc)
-		rc = pack(&loc->base, out);
-	if (rc)
-		out->len = before;
-	return rc;
 }
 
 tg_located_pb *tg_located_decode(struct tg_arena *arena, struct tg_slice bytes)

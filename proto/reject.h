@@ -24,7 +24,8 @@
 	X(bad_type_code, "a type code has 5 digits")                                      \
 	X(too_many_attributes, "at most 32 attributes")                                   \
 	X(no_payload, "one of reading, report, position, status is required")             \
-	X(unknown_device, "without a location the device must be registered")
+	X(unknown_device, "without a location the device must be registered")             \
+	X(bad_frame, "this topic's values begin with a frame: 0, schema number, indexes")
 
 enum tg_reject {
 	TG_ACCEPT = 0,

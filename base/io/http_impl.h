@@ -170,6 +170,8 @@ void http_dispatch(struct tg_http *http, struct tg_request *req);
 
 /* http_reply.c */
 void http_refuse(struct http_conn *conn, int status);
+/* Answers for the server itself, not for a route: with the headers a browser wants to see. */
+void http_problem(struct tg_request *req, int status, const char *detail);
 TG_MUST int http_head(struct tg_buf *out, struct tg_http *http, int status);
 void http_request_free(struct tg_request *req);
 

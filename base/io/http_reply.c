@@ -169,6 +169,18 @@ void tg_reply_problem(
 	tg_buf_release(&out);
 }
 
+/* What this server says of itself is nobody's page either: no sniffing, no scripts, no frames. */
+static const char bare_headers[] =
+	"X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n"
+	"Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n";
+
+void http_problem(struct tg_request *req, int status, const char *detail)
+{
+	if (tg_buf_add_cstr(&req->reply, bare_headers))
+		tg_log(TG_ERROR, "http headers dropped", TG_F("status", TG_I(status)));
+	tg_reply_problem(req, status, NULL, detail, NULL);
+}
+
 static const char *refusal(int status)
 {
 	switch (status) {
@@ -195,6 +207,8 @@ void http_refuse(struct http_conn *conn, int status)
 	rc = problem(&body, status, NULL, refusal(status), NULL);
 	if (!rc)
 		rc = http_head(&out, conn->http, status);
+	if (!rc)
+		rc = tg_buf_add_cstr(&out, bare_headers);
 	if (!rc && status == 503)
 		rc = tg_buf_add_cstr(&out, "Retry-After: 5\r\n");
 	if (!rc && status == 405)

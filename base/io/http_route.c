@@ -90,8 +90,7 @@ void http_dispatch(struct tg_http *http, struct tg_request *req)
 	unsigned methods;
 
 	if (http_target(req)) {
-		tg_reply_problem(req, 400, NULL,
-			"The path or the query of this request is malformed.", NULL);
+		http_problem(req, 400, "The path or the query of this request is malformed.");
 		return;
 	}
 	methods = find_route(http, req, &called);
@@ -105,13 +104,12 @@ void http_dispatch(struct tg_http *http, struct tg_request *req)
 	if (!methods && http->fallback)
 		methods = 1u << TG_GET;
 	if (!methods) {
-		tg_reply_problem(req, 404, NULL, "There is nothing under this path.", NULL);
+		http_problem(req, 404, "There is nothing under this path.");
 		return;
 	}
 	allow_header(req, methods);
 	if (req->is_options)
 		tg_reply(req, 204, NULL, (struct tg_slice){0});
 	else
-		tg_reply_problem(
-			req, 405, NULL, "This path does not have this method; see Allow.", NULL);
+		http_problem(req, 405, "This path does not have this method; see Allow.");
 }

@@ -38,7 +38,12 @@ struct tg_record {
 	int64_t stamp_us;  /* the record's timestamp */
 	bool stamp_is_log; /* LogAppendTime, not the producer's */
 	struct tg_slice key, value;
+	size_t part;      /* index of its partition in on_assign's list */
+	int64_t taken_us; /* wall clock when it came to the loop, to a few milliseconds */
 	void *raw;
+	/* Instead of raw, of a record that did not come from Kafka: its headers, yours. */
+	const struct tg_header *own;
+	size_t own_count;
 };
 
 /* The last header of that name; false when absent. */
@@ -64,7 +69,7 @@ struct tg_consumer_conf {
 	const char *brokers, *group, *client_id;
 	const char *const *topics;
 	size_t topics_count;
-	int queued_kbytes; /* prefetch limit in all; 0 = 16384 */
+	int queued_kbytes; /* prefetch limit in all; 0 = 4096 */
 	/* "host:port" this process listens on. It names a static member of the group
 	 * (group.instance.id), so that a process killed and started again takes its partitions back
 	 * at once, not after the session has run out. NULL or port 0: a member like any other. */
@@ -110,6 +115,8 @@ TG_MUST int tg_producer_open(uv_loop_t *loop, const char *brokers, const char *c
 TG_MUST int tg_producer_send(struct tg_producer *p, const char *topic, int32_t partition,
 	struct tg_slice key, struct tg_slice value, const struct tg_header *headers,
 	size_t headers_count, void *tag);
+/* Inside on_delivery with rc 0: the offset the message got. */
+int64_t tg_producer_delivered_at(const struct tg_producer *p);
 size_t tg_producer_in_flight(const struct tg_producer *p);
 /* Number of partitions of a topic; blocks at most timeout_ms: start-up only. Negative on failure.
  */
@@ -126,5 +133,22 @@ struct tg_topic_spec {
 };
 TG_MUST int tg_topics_create(
 	const char *brokers, const struct tg_topic_spec *specs, size_t n, struct tg_buf *why);
+
+/* What a topic is like, for `doctor`; blocking. */
+struct tg_topic_fact {
+	const char *name;      /* set by who asks */
+	int partitions;        /* negative: there is no such topic */
+	int replicas, in_sync; /* of the partition with the fewest */
+	bool settings_known;
+	bool log_append_time;
+	int64_t retention_ms, retention_bytes, min_in_sync, max_message_bytes;
+};
+/* Fills n facts. -TG_EKAFKA and one line in why when the brokers do not answer. */
+TG_MUST int tg_topics_look(
+	const char *brokers, struct tg_topic_fact *facts, size_t n, struct tg_buf *why);
+/* The timestamp of the newest record of a topic; -TG_ENOENT when it has none. */
+TG_MUST int tg_topic_newest(
+	const char *brokers, const char *topic, int partitions, int64_t *ret_us);
+const char *tg_kafka_library(void); /* version of librdkafka */
 
 #endif

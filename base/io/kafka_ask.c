@@ -52,7 +52,7 @@ static int ask_start(
 {
 	struct kafka_ask *ask;
 
-	if (c->phase != CONSUMER_OPEN)
+	if (c->phase != CONSUMER_OPEN || c->fatal)
 		return -TG_ECLOSED;
 	if (strlen(topic) >= sizeof(ask->topic))
 		return -TG_EINVAL;

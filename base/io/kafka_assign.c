@@ -21,10 +21,22 @@ struct tg_partition *consumer_part(struct tg_consumer *c, const char *topic, int
 
 		if (p->partition == partition && strcmp(p->topic, topic) == 0) {
 			c->parts_last = at;
+			c->last_topic = NULL; /* was that of another part */
 			return p;
 		}
 	}
 	return NULL;
+}
+
+struct tg_partition *consumer_part_of(struct tg_consumer *c, const rd_kafka_message_t *m)
+{
+	struct tg_partition *p = c->parts ? &c->parts[c->parts_last] : NULL;
+
+	if (p && m->rkt == c->last_topic && m->partition == p->partition)
+		return p;
+	p = consumer_part(c, rd_kafka_topic_name(m->rkt), m->partition);
+	c->last_topic = p ? m->rkt : NULL;
+	return p;
 }
 
 void consumer_drop_held(struct tg_consumer *c)
@@ -41,6 +53,7 @@ static void forget_parts(struct tg_consumer *c)
 	free(c->stuck);
 	c->parts = NULL;
 	c->stuck = NULL;
+	c->last_topic = NULL;
 	c->parts_count = c->parts_last = 0;
 	c->assigned = c->reassign = false;
 	consumer_drop_held(c);
@@ -70,7 +83,7 @@ static void answer(struct tg_consumer *c, const rd_kafka_topic_partition_list_t 
 	await_stopped(c);
 }
 
-static void take_away(struct tg_consumer *c)
+void consumer_take_away(struct tg_consumer *c)
 {
 	bool offered = c->offered;
 
@@ -118,7 +131,7 @@ void consumer_on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err,
 	struct tg_consumer *c = opaque;
 
 	(void)rk;
-	take_away(c); /* eager protocol: nothing is kept across a rebalance */
+	consumer_take_away(c); /* eager protocol: nothing is kept across a rebalance */
 	if (err == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS)
 		offer(c, list);
 	else
@@ -247,7 +260,7 @@ void tg_consumer_rejoin(struct tg_consumer *c)
 {
 	rd_kafka_resp_err_t err;
 
-	if (c->phase != CONSUMER_OPEN)
+	if (c->phase != CONSUMER_OPEN || c->fatal)
 		return;
 	/* Through the group, not on our own: if another member has taken over, the group says so,
 	 * and two owners that believe in themselves cannot fence each other in turns. */
@@ -260,7 +273,7 @@ void tg_consumer_note_offsets(struct tg_consumer *c, const struct tg_partition *
 {
 	rd_kafka_topic_partition_list_t *list;
 
-	if (c->phase != CONSUMER_OPEN || n == 0)
+	if (c->phase != CONSUMER_OPEN || c->fatal || n == 0)
 		return;
 	list = list_of(parts, n);
 	rd_kafka_commit(

@@ -3,18 +3,20 @@
 
 #include <assert.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 
-#define DRAIN_MAX             512
-#define DRAIN_NS              5000000 /* then other handles of the loop get their turn */
+#define TAKE_MAX              64
+#define DRAIN_NS              1000000 /* then other handles of the loop get their turn */
 #define PAUSE_DEEP_AFTER_MS   1000
 #define CLOSE_LIMIT_MS        3000
-#define QUEUED_KBYTES_DEFAULT 16384
+#define QUEUED_KBYTES_DEFAULT 4096
 
 static const struct kafka_option consumer_options[] = {
 	{"enable.auto.commit", "false"},
@@ -45,15 +47,9 @@ static void on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque)
 		TG_F("reason", TG_S(reason)));
 }
 
-void kafka_record_gone(struct tg_consumer *owner)
-{
-	assert(owner->records > 0);
-	owner->records--;
-}
-
 static void deliver(struct tg_consumer *c, rd_kafka_message_t *m)
 {
-	struct tg_partition *p = consumer_part(c, rd_kafka_topic_name(m->rkt), m->partition);
+	struct tg_partition *p = consumer_part_of(c, m);
 	struct kafka_record *rec;
 
 	/* Of an assignment that is gone, or from before a seek. */
@@ -61,7 +57,7 @@ static void deliver(struct tg_consumer *c, rd_kafka_message_t *m)
 		rd_kafka_message_destroy(m);
 		return;
 	}
-	rec = kafka_record_new(c, m);
+	rec = kafka_record_new(c, (size_t)(p - c->parts), m);
 	if (!rec) {
 		/* Not counted as read: it comes again. */
 		tg_log(TG_ERROR, "kafka record put back: out of memory");
@@ -69,7 +65,6 @@ static void deliver(struct tg_consumer *c, rd_kafka_message_t *m)
 		rd_kafka_message_destroy(m);
 		return;
 	}
-	c->records++;
 	p->offset = m->offset + 1;
 	if (c->paused)
 		tg_list_push(&c->held, &rec->link);
@@ -80,7 +75,7 @@ static void deliver(struct tg_consumer *c, rd_kafka_message_t *m)
 static void take_event(struct tg_consumer *c, const rd_kafka_message_t *m)
 {
 	const char *topic = m->rkt ? rd_kafka_topic_name(m->rkt) : "";
-	bool ours = m->rkt && c->assigned && consumer_part(c, topic, m->partition);
+	bool ours = m->rkt && c->assigned && consumer_part(c, topic, m->partition) != NULL;
 
 	switch (m->err) {
 	case RD_KAFKA_RESP_ERR__PARTITION_EOF:
@@ -97,6 +92,9 @@ static void take_event(struct tg_consumer *c, const rd_kafka_message_t *m)
 			c->ops.on_out_of_range(c->ctx, topic, m->partition, p->offset);
 		}
 		return;
+	case RD_KAFKA_RESP_ERR__FATAL:
+		c->fatal = true;
+		/* fallthrough */
 	default:
 		tg_log(TG_WARN, "kafka consumer", TG_F("client", TG_S(rd_kafka_name(c->rk))),
 			TG_F("topic", TG_S(topic)), TG_F("error", TG_S(rd_kafka_err2name(m->err))),
@@ -130,21 +128,40 @@ static void deliver_held(struct tg_consumer *c)
 	}
 }
 
+/* What was taken in one go. A seek in between makes the rest come again: it would otherwise pass
+ * for what the seek asked for. */
+static void take_all(struct tg_consumer *c, rd_kafka_message_t **messages, ssize_t n)
+{
+	for (ssize_t i = 0; i < n; i++) {
+		if (c->reassign || c->phase != CONSUMER_OPEN)
+			rd_kafka_message_destroy(messages[i]);
+		else
+			take(c, messages[i]);
+	}
+}
+
+/* One record by consumer_poll, which tells the group that we live; its company in one call, which
+ * spares a look at the clock for each. */
 static bool drain(struct tg_consumer *c)
 {
 	uint64_t until = uv_hrtime() + DRAIN_NS;
 
+	c->taken_us = tg_now_us();
 	deliver_held(c);
-	for (int n = 0; n < DRAIN_MAX && !resting(c); n++) {
-		rd_kafka_message_t *m;
+	while (!resting(c) && !c->fatal) {
+		rd_kafka_message_t *messages[TAKE_MAX];
 
 		if (c->reassign)
 			consumer_reassign(c);
-		m = rd_kafka_consumer_poll(c->rk, /* timeout_ms= */ 0);
-		if (!m)
+		messages[0] = rd_kafka_consumer_poll(c->rk, /* timeout_ms= */ 0);
+		if (!messages[0])
 			return false;
-		take(c, m);
-		if (n % 16 == 15 && uv_hrtime() > until)
+		take_all(c, messages, 1);
+		if (!resting(c) && !c->fatal)
+			take_all(c, messages,
+				rd_kafka_consume_batch_queue(
+					c->queue, /* timeout_ms= */ 0, messages, TAKE_MAX));
+		if (uv_hrtime() > until)
 			break;
 	}
 	/* librdkafka announces only the step from empty to not empty: the rest we announce
@@ -153,13 +170,59 @@ static bool drain(struct tg_consumer *c)
 }
 
 static bool close_step(struct tg_consumer *c);
+static int client_start(struct tg_consumer *c);
+
+static void destroy_work(uv_work_t *work)
+{
+	struct tg_consumer *c = tg_container_of(work, struct tg_consumer, destroy);
+
+	rd_kafka_queue_destroy(c->queue);
+	rd_kafka_queue_destroy(c->close_queue);
+	rd_kafka_destroy_flags(c->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+}
+
+static void on_fatal_destroyed(uv_work_t *work, int status)
+{
+	struct tg_consumer *c = tg_container_of(work, struct tg_consumer, destroy);
+	int rc = status ? -TG_ESYS : client_start(c);
+
+	c->fatal = c->renewing = false;
+	if (!rc)
+		return;
+	/* Nothing left to try: the role ends in order, and whoever watches over it starts it again.
+	 */
+	tg_log(TG_ERROR, "kafka consumer not made again", TG_F("why", TG_S(tg_err_text(rc))));
+	raise(SIGTERM);
+}
+
+/* A client with a fatal error stays so; a static member that was told that another one bears its
+ * name is the common case, when the broker was away while the session ran out. A fresh client
+ * joins the group, once nobody holds anything of the old one. */
+static bool consumer_renew(struct tg_consumer *c)
+{
+	if (c->renewing)
+		return false;
+	consumer_take_away(c);
+	if (c->asks > 0 || c->records > 0)
+		return false; /* the tick looks again */
+	c->renewing = true;
+	if (uv_queue_work(c->loop, &c->destroy, destroy_work, on_fatal_destroyed)) {
+		destroy_work(&c->destroy);
+		on_fatal_destroyed(&c->destroy, 0);
+	}
+	return false;
+}
 
 static bool consumer_serve(struct kafka_wake *wake)
 {
 	struct tg_consumer *c = tg_container_of(wake, struct tg_consumer, wake);
 
+	if (c->renewing)
+		return false;
 	if (c->phase != CONSUMER_OPEN)
 		return close_step(c);
+	if (c->fatal)
+		return consumer_renew(c);
 	consumer_probe(c);
 	if (c->paused && !c->paused_deep &&
 		uv_now(c->loop) - c->paused_at_ms >= PAUSE_DEEP_AFTER_MS)
@@ -171,6 +234,9 @@ static void consumer_free(struct tg_consumer *c)
 {
 	if (c->topics)
 		rd_kafka_topic_partition_list_destroy(c->topics);
+	if (c->options)
+		rd_kafka_conf_destroy(c->options);
+	kafka_records_release(c);
 	free(c->parts);
 	free(c->stuck);
 	free(c);
@@ -185,15 +251,6 @@ static void on_wake_closed(struct kafka_wake *wake)
 	if (c->records == 0)
 		consumer_free(c); /* else its records still point at it: better leaked than used
 				     after free */
-}
-
-static void destroy_work(uv_work_t *work)
-{
-	struct tg_consumer *c = tg_container_of(work, struct tg_consumer, destroy);
-
-	rd_kafka_queue_destroy(c->queue);
-	rd_kafka_queue_destroy(c->close_queue);
-	rd_kafka_destroy_flags(c->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
 }
 
 static void on_destroyed(uv_work_t *work, int status)
@@ -256,10 +313,10 @@ static void set_instance(rd_kafka_conf_t *options, const struct tg_consumer_conf
 	kafka_conf_option(options, "group.instance.id", id);
 }
 
-static int consumer_client(struct tg_consumer *c, const struct tg_consumer_conf *conf)
+static int consumer_options_of(struct tg_consumer *c, const struct tg_consumer_conf *conf)
 {
 	rd_kafka_conf_t *options = kafka_conf(conf->brokers, conf->client_id, consumer_options);
-	char why[KAFKA_WHY_MAX], kbytes[16];
+	char kbytes[16];
 
 	if (!options)
 		return -TG_ENOMEM;
@@ -271,6 +328,15 @@ static int consumer_client(struct tg_consumer *c, const struct tg_consumer_conf 
 	rd_kafka_conf_set_opaque(options, c);
 	rd_kafka_conf_set_error_cb(options, on_error);
 	rd_kafka_conf_set_rebalance_cb(options, consumer_on_rebalance);
+	c->options = options;
+	return 0;
+}
+
+static int client_new(struct tg_consumer *c)
+{
+	rd_kafka_conf_t *options = rd_kafka_conf_dup(c->options);
+	char why[KAFKA_WHY_MAX];
+
 	c->rk = rd_kafka_new(RD_KAFKA_CONSUMER, options, why, sizeof(why));
 	if (!c->rk) {
 		rd_kafka_conf_destroy(options);
@@ -282,6 +348,17 @@ static int consumer_client(struct tg_consumer *c, const struct tg_consumer_conf 
 	c->queue = rd_kafka_queue_get_consumer(c->rk);
 	c->close_queue = rd_kafka_queue_new(c->rk);
 	return 0;
+}
+
+static int client_start(struct tg_consumer *c)
+{
+	int rc = client_new(c);
+
+	if (rc)
+		return rc;
+	kafka_wake_on(&c->wake, c->queue);
+	kafka_wake_on(&c->wake, c->close_queue);
+	return kafka_code(rd_kafka_subscribe(c->rk, c->topics));
 }
 
 int tg_consumer_open(uv_loop_t *loop, const struct tg_consumer_conf *conf,
@@ -296,23 +373,19 @@ int tg_consumer_open(uv_loop_t *loop, const struct tg_consumer_conf *conf,
 	c->ops = *ops;
 	c->ctx = ctx;
 	tg_list_init(&c->held);
+	tg_list_init(&c->spare);
 	c->topics = rd_kafka_topic_partition_list_new((int)conf->topics_count);
 	for (size_t i = 0; i < conf->topics_count; i++)
 		rd_kafka_topic_partition_list_add(
 			c->topics, conf->topics[i], RD_KAFKA_PARTITION_UA);
-	rc = consumer_client(c, conf);
+	rc = consumer_options_of(c, conf);
+	if (!rc)
+		rc = kafka_wake_open(&c->wake, loop, consumer_serve);
+	if (!rc)
+		rc = client_start(c);
 	if (rc) {
-		consumer_free(c);
-		return rc;
-	}
-	rc = kafka_wake_open(&c->wake, loop, consumer_serve);
-	if (!rc) {
-		kafka_wake_on(&c->wake, c->queue);
-		kafka_wake_on(&c->wake, c->close_queue);
-		rc = kafka_code(rd_kafka_subscribe(c->rk, c->topics));
-	}
-	if (rc) {
-		destroy_work(&c->destroy);
+		if (c->rk)
+			destroy_work(&c->destroy);
 		if (c->wake.handles)
 			kafka_wake_close(&c->wake, on_wake_closed);
 		else

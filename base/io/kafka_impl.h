@@ -49,14 +49,14 @@ int kafka_code(rd_kafka_resp_err_t err);
 
 struct kafka_record {
 	struct tg_record pub;
-	struct tg_list link;
+	struct tg_list link; /* in the owner's held or spare ones */
 	struct tg_consumer *owner;
 };
 
 /* Takes message. NULL when memory is out. */
-struct kafka_record *kafka_record_new(struct tg_consumer *owner, rd_kafka_message_t *message);
-/* Called by tg_record_free(). */
-void kafka_record_gone(struct tg_consumer *owner);
+struct kafka_record *kafka_record_new(
+	struct tg_consumer *owner, size_t part, rd_kafka_message_t *message);
+void kafka_records_release(struct tg_consumer *owner);
 
 /* A question that blocks, asked on a thread of uv's pool. */
 struct kafka_ask {
@@ -76,6 +76,7 @@ struct tg_consumer {
 	uv_loop_t *loop;
 	struct kafka_wake wake;
 	rd_kafka_t *rk;
+	rd_kafka_conf_t *options; /* for a client that takes over from one that failed for good */
 	rd_kafka_queue_t *queue, *close_queue;
 	rd_kafka_topic_partition_list_t *topics;
 	struct tg_consumer_ops ops;
@@ -86,7 +87,8 @@ struct tg_consumer {
 		*parts; /* what the group gave us; offset: the least that may still come */
 	bool *stuck;    /* of parts: out of range, not read until sought */
 	size_t parts_count, parts_last;
-	bool assigned; /* tg_consumer_assign() has answered */
+	const rd_kafka_topic_t *last_topic; /* librdkafka's handle of parts_last's topic */
+	bool assigned;                      /* tg_consumer_assign() has answered */
 	bool reassign; /* librdkafka's list is not ours any more: it gets ours before the next
 			  record is taken */
 
@@ -94,12 +96,16 @@ struct tg_consumer {
 	bool paused_deep; /* librdkafka was told: it drops its prefetch, so only when a pause is
 			     long */
 	uint64_t paused_at_ms;
-	struct tg_list held; /* came after a deep pause all the same; goes out first */
+	struct tg_list held;  /* came after a pause all the same; goes out first */
+	struct tg_list spare; /* records to be used again: a warm consumer never calls malloc */
+	int64_t taken_us;
 
 	bool connected;
 	uint64_t probe_at_ms;
 	bool probing;
 
+	bool fatal;     /* this client does nothing any more: see consumer_renew() */
+	bool renewing;  /* it is being destroyed */
 	size_t records; /* handed out, not yet freed */
 	size_t asks;
 	enum { CONSUMER_OPEN, CONSUMER_CLOSE_ASKED, CONSUMER_LEAVING, CONSUMER_DESTROYING } phase;
@@ -112,6 +118,9 @@ void consumer_on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err,
 	rd_kafka_topic_partition_list_t *list, void *opaque);
 /* NULL when the partition is not ours now. */
 struct tg_partition *consumer_part(struct tg_consumer *c, const char *topic, int32_t partition);
+struct tg_partition *consumer_part_of(struct tg_consumer *c, const rd_kafka_message_t *m);
+/* The assignment is gone: on_revoke, when there was one. */
+void consumer_take_away(struct tg_consumer *c);
 void consumer_drop_held(struct tg_consumer *c);
 void consumer_stick(struct tg_consumer *c, const struct tg_partition *part);
 void consumer_reassign(struct tg_consumer *c);

@@ -8,6 +8,7 @@
 
 #define CLOSE_FLUSH_MS 3000
 #define SEND_FIELDS    6 /* topic, partition, key, value, flags, tag */
+#define TOPICS_KEPT    4 /* a role writes to few */
 
 struct tg_producer {
 	struct kafka_wake wake;
@@ -17,6 +18,13 @@ struct tg_producer {
 	tg_delivery_cb on_delivery;
 	void *ctx;
 	size_t in_flight;
+	/* Handles of the topics written to lately: a name would be looked up for every message. */
+	struct {
+		char name[128];
+		rd_kafka_topic_t *handle;
+	} topics[TOPICS_KEPT];
+	size_t topics_next;
+	int64_t delivered_at; /* the message that is being reported */
 };
 
 static const struct kafka_option producer_options[] = {
@@ -52,6 +60,7 @@ static void on_report(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque)
 			TG_F("topic", TG_S(rd_kafka_topic_name(m->rkt))),
 			TG_F("error", TG_S(rd_kafka_err2name(m->err))),
 			TG_F("bytes", TG_I(m->len)));
+	p->delivered_at = m->offset;
 	if (p->on_delivery)
 		p->on_delivery(p->ctx, m->_private, kafka_code(m->err));
 }
@@ -92,6 +101,31 @@ static int client_new(struct tg_producer *p)
 	return 0;
 }
 
+static void topic_drop(struct tg_producer *p, size_t i)
+{
+	if (p->topics[i].handle)
+		rd_kafka_topic_destroy(p->topics[i].handle);
+	p->topics[i].handle = NULL;
+}
+
+/* NULL when memory is out or the name is none. */
+static rd_kafka_topic_t *topic_handle(struct tg_producer *p, const char *name)
+{
+	size_t i = p->topics_next;
+
+	for (size_t k = 0; k < TOPICS_KEPT; k++) {
+		if (p->topics[k].handle && strcmp(p->topics[k].name, name) == 0)
+			return p->topics[k].handle;
+	}
+	if (strlen(name) >= sizeof(p->topics[i].name))
+		return NULL;
+	topic_drop(p, i);
+	p->topics[i].handle = rd_kafka_topic_new(p->rk, name, NULL);
+	strcpy(p->topics[i].name, name);
+	p->topics_next = (i + 1) % TOPICS_KEPT;
+	return p->topics[i].handle;
+}
+
 /* Every message still in it is reported, as refused. */
 static void client_end(struct tg_producer *p)
 {
@@ -99,6 +133,8 @@ static void client_end(struct tg_producer *p)
 		return;
 	rd_kafka_purge(p->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
 	rd_kafka_flush(p->rk, CLOSE_FLUSH_MS);
+	for (size_t i = 0; i < TOPICS_KEPT; i++)
+		topic_drop(p, i);
 	rd_kafka_destroy(p->rk);
 	p->rk = NULL;
 }
@@ -178,7 +214,7 @@ int tg_producer_send(struct tg_producer *p, const char *topic, int32_t partition
 {
 	rd_kafka_vu_t few[SEND_FIELDS + TG_HEADERS_MAX], *fields = few;
 	rd_kafka_vu_t fixed[SEND_FIELDS] = {
-		{.vtype = RD_KAFKA_VTYPE_TOPIC, .u.cstr = topic},
+		{.vtype = RD_KAFKA_VTYPE_RKT},
 		{.vtype = RD_KAFKA_VTYPE_PARTITION, .u.i32 = partition},
 		{.vtype = RD_KAFKA_VTYPE_KEY, .u.mem = {(void *)(uintptr_t)key.data, key.len}},
 		{.vtype = RD_KAFKA_VTYPE_VALUE,
@@ -191,6 +227,9 @@ int tg_producer_send(struct tg_producer *p, const char *topic, int32_t partition
 	_Static_assert(RD_KAFKA_PARTITION_UA == -1, "partition -1 = by key");
 	if (!p->rk || p->fatal)
 		return -TG_ECLOSED;
+	fixed[0].u.rkt = topic_handle(p, topic);
+	if (!fixed[0].u.rkt)
+		return -TG_ENOMEM;
 	if (headers_count > TG_HEADERS_MAX)
 		fields = malloc((SEND_FIELDS + headers_count) * sizeof(*fields));
 	if (!fields)
@@ -208,6 +247,11 @@ int tg_producer_send(struct tg_producer *p, const char *topic, int32_t partition
 	if (fields != few)
 		free(fields);
 	return rc;
+}
+
+int64_t tg_producer_delivered_at(const struct tg_producer *p)
+{
+	return p->delivered_at;
 }
 
 size_t tg_producer_in_flight(const struct tg_producer *p)

@@ -78,6 +78,10 @@ bool tg_pg_pool_up(const struct tg_pg_pool *pool);  /* at least one connection i
 void tg_pg_pool_close(struct tg_pg_pool *pool, void (*closed)(void *ctx), void *ctx);
 
 /* Blocking helpers for commands (migrate, city load, user …): never on a role's loop. */
+/* url with another user and password ("": none, as libpq finds it) instead of its own; appended to
+ * ret in libpq's keyword form. -TG_EPARSE when url is no connection string. */
+TG_MUST int tg_pg_url_as(
+	const char *url, const char *user, const char *password, struct tg_buf *ret);
 PGconn *tg_pg_connect_blocking(const char *url, const char *app, struct tg_buf *why);
 
 #endif

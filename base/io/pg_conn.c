@@ -131,9 +131,11 @@ void pg_connect(struct tg_pg *pg)
 	 */
 	static const char *const keys[] = {"application_name", "client_encoding", "gssencmode",
 		"tcp_user_timeout", "keepalives", "keepalives_idle", "keepalives_interval",
-		"keepalives_count", "dbname", NULL};
-	const char *const values[] = {
-		pg->app, "UTF8", "disable", "10000", "1", "10", "3", "3", pg->url, NULL};
+		"keepalives_count", "options", "dbname", NULL};
+	/* A process that was stopped in the middle of a transaction keeps its connection alive, and
+	 * with it the locks that whoever takes over waits for: the server ends it. */
+	const char *const values[] = {pg->app, "UTF8", "disable", "10000", "1", "10", "3", "3",
+		"-c idle_in_transaction_session_timeout=5000", pg->url, NULL};
 
 	pg->conn = PQconnectStartParams(keys, values, /* expand_dbname= */ 1);
 	if (!pg->conn || PQstatus(pg->conn) == CONNECTION_BAD) {

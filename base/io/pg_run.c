@@ -234,8 +234,11 @@ void pg_on_io(uv_poll_t *poll, int status, int events)
 {
 	struct tg_pg *pg = tg_container_of(poll, struct pg_watch, poll)->pg;
 
-	/* A poll error is read as "readable": libpq then finds the reason in the socket. While
-	 * sending, input is taken as well, else both sides can wait for ever. */
+	/* A poll error is read as "readable": libpq then finds the reason in the socket, at once or
+	 * behind what came before it; libuv has stopped watching, so that it must be told again.
+	 * While sending, input is taken as well, else both sides can wait for ever. */
+	if (status < 0)
+		pg->watch->want = 0;
 	if (status < 0 || events & UV_READABLE || pg->copying) {
 		if (!PQconsumeInput(pg->conn)) {
 			pg_break(pg, PQerrorMessage(pg->conn));

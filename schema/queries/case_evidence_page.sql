@@ -4,11 +4,12 @@
 SELECT tongguan.time_to_us(m.occurred_at), m.event_uid, jsonb_build_object('event_uid', m.event_uid,
 	'source_id', coalesce(e.source_id, v.source_id), 'event_id', coalesce(e.event_id, v.doc ->> 'event_id'),
 	'source_kind', tongguan.source_kind_name(coalesce(e.source_kind, v.source_kind)),
-	'type_code', coalesce(e.type_code, v.type_code), 'occurred_at', m.occurred_at, 'ingested_at', e.ingested_at,
-	'core', m.core, 'metric', e.metric, 'value', CASE WHEN abs(e.value) < 1e308 THEN e.value END,
+	'type_code', coalesce(e.type_code, v.type_code), 'occurred_at', m.occurred_at, 'ingested_at', coalesce(e.ingested_at, v.ingested_at),
+	'core', m.core, 'metric', coalesce(e.metric, v.doc -> 'reading' ->> 'metric'),
+	'value', CASE WHEN e.uid IS NULL THEN (v.doc -> 'reading' ->> 'value')::float8 WHEN abs(e.value) < 1e308 THEN e.value END,
 	'unit', coalesce(e.unit, v.doc -> 'reading' ->> 'unit'),
 	'title', coalesce(e.payload, v.doc) -> 'report' ->> 'title', 'text', coalesce(e.payload, v.doc) -> 'report' ->> 'text',
-	'grid_cell', e.grid_cell, 'street', e.street, 'lon', coalesce(ST_X(e.geom), v.lon), 'lat', coalesce(ST_Y(e.geom), v.lat),
+	'grid_cell', coalesce(e.grid_cell, v.grid_cell), 'street', coalesce(e.street, v.street), 'lon', coalesce(ST_X(e.geom), v.lon), 'lat', coalesce(ST_Y(e.geom), v.lat),
 	'payload', CASE WHEN e.uid IS NOT NULL THEN tongguan.event_payload(e) ELSE v.doc END)::text,
 	coalesce(ST_X(e.geom), v.lon), coalesce(ST_Y(e.geom), v.lat)
 FROM tongguan.case_file c
