@@ -362,6 +362,7 @@ void tg_life_report(struct tg_case *kase, const struct tg_life_in *in, struct tg
 	if (step.errors) {
 		*ret = (struct tg_refusal){
 			TG_ACT_INVALID, "some values are not acceptable", step.errors};
+		json_decref(step.detail);
 		return;
 	}
 	take(&step, -1);

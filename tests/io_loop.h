@@ -50,6 +50,13 @@ static inline bool io_is_set(void *flag)
 
 #define IO_WAIT(loop, flag) assert_true(io_until((loop), io_is_set, &(flag), IO_LIMIT_MS))
 
+/* Skips the test where the runner has named no such server. */
+#define IO_NEED(address)        \
+	do {                    \
+		if (!(address)) \
+			skip(); \
+	} while (0)
+
 static inline void io_set(void *flag)
 {
 	*(bool *)flag = true;

@@ -4,21 +4,11 @@ import sys
 import pytest
 from playwright.sync_api import sync_playwright
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path[:0] = [os.path.dirname(HERE), HERE]
-import harness  # noqa: E402
-
-CHROMIUM = ["--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
-            "--disable-sync", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from desk import CHROMIUM  # noqa: E402
 
 
-@pytest.fixture(scope="session")
-def city():
-    with harness.City() as running:
-        yield running
-
-
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium():
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path="/usr/bin/chromium", args=CHROMIUM)

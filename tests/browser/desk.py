@@ -4,6 +4,9 @@ import contextlib
 from harness import wait_for
 from playwright.sync_api import expect
 
+CHROMIUM = ["--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
+            "--disable-sync", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+
 # Tells when the open case's row turned overdue and when E2 stood in the timeline, in the page's own clock.
 WATCH = """([id]) => {
     const seen = window.seen = {};

@@ -10,8 +10,7 @@ import sys
 
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.dirname(FOLDER), FOLDER]
-from conftest import CHROMIUM  # noqa: E402
-from desk import Desk  # noqa: E402
+from desk import CHROMIUM, Desk  # noqa: E402
 from harness import HERE, ROOT, City, wait_for  # noqa: E402
 from playwright.sync_api import expect, sync_playwright  # noqa: E402
 

@@ -1,23 +1,20 @@
 import os
 import shutil
 import sys
+import uuid
+from types import SimpleNamespace
 
 import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import harness  # noqa: E402
+from api_calls import create  # noqa: E402
+from harness import Api, report, wait_for  # noqa: E402
 
 
 @pytest.fixture(scope="session")
-def city():
-    """A whole running city: embedded servers and the three roles."""
-    with harness.City() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def servers():
-    """The servers alone, with schema, city and topics; the test starts the roles."""
+    """The servers alone, with schema, city and topics; each module starts the roles it tests and ends them."""
     with harness.City(roles=()) as running:
         yield running
 
@@ -55,3 +52,51 @@ def grown_city(city, tmp_path_factory):
         return harness.wait_for(judged)[0][0] and f"tongguan_dispatch_city_version {version}\n" in metrics
     harness.wait_for(taken_up, timeout=60, what="the new city")
     return city
+
+
+# ---- what the tests of the API begin with -------------------------------------------------------------------------------------
+
+@pytest.fixture(scope="session")
+def desk(city):
+    """What the tests begin with: a type, its department, another department with a token of its own."""
+    mine = city.value("SELECT department FROM tongguan.account WHERE name = 'department'")
+    other = city.value("SELECT code FROM tongguan.departments WHERE code <> %s ORDER BY 1 LIMIT 1", mine)
+    made = city.run("token", "create", "--role", "department", "--department", other, "--name", f"other-{uuid.uuid4().hex[:8]}")
+    assert made.returncode == 0, made.stderr
+    return SimpleNamespace(mine=mine, other=other, other_api=Api(city.address, made.stdout.strip()))
+
+
+@pytest.fixture(scope="session")
+def foreign(city, desk):
+    """A case of the other department alone, with its task and an incident behind it."""
+    event = report(type_code="22001", source="foreign", contact="13800138000")
+    city.produce("tongguan.citizen.reports", [event.SerializeToString()])
+    case = wait_for(lambda: city.rows("SELECT c.case_id::text, c.incident_id::text FROM tongguan.cases c JOIN tongguan.incident_events m"
+                                      " USING (incident_id) JOIN tongguan.events e ON e.uid = m.event_uid WHERE e.event_id = %s",
+                                      event.event_id), what="the case")[0]
+    city.api().act(case[0], "accept")
+    city.api("shift_lead").act(case[0], "file", condition=1)
+    doc = city.api().act(case[0], "dispatch", tasks=[{"department": desk.other, "role": "lead"}])
+    return SimpleNamespace(case=case[0], incident=case[1], task=doc["tasks"][0]["task_id"], case_no=doc["case_no"])
+
+
+@pytest.fixture(scope="session")
+def crowd(city, desk):
+    """Thirty cases in several states, some at the same place and without a deadline."""
+    made = [create(city, title=f"crowd {i}")["case_id"] for i in range(30)]
+    for case in made[:10]:
+        city.api().act(case, "accept")
+    for case in made[:4]:
+        city.api("shift_lead").act(case, "file", condition=1)
+        city.api().act(case, "dispatch", tasks=[{"department": desk.mine, "role": "lead"}, {"department": desk.other, "role": "assist"}])
+    for case in made[10:13]:
+        city.api().act(case, "refuse", reason="test")
+    return made
+
+
+@pytest.fixture
+def account(city):
+    name = "u" + uuid.uuid4().hex[:10]
+    done = city.run("user", "add", name, "--role", "inspector", input="right-password-9\n")
+    assert done.returncode == 0, done.stderr
+    return name

@@ -9,9 +9,11 @@ import cluster_oracle
 import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
-from harness import ROOT, City, Role, now_us, report, wait_for
+from harness import ROOT, Role, now_us, report, wait_for
 
 REPORTS = f"{ROOT}/schema/cities/boston/feeds/reports.csv"
+SOURCE = "boston-311"
+STORED = f"SELECT count(*) FROM tongguan.event WHERE source_id = '{SOURCE}'"
 COUNT = 5000
 RULE = {"min_events": 4, "min_reporters": 2, "radius_m": 200.0, "window_s": 86400}
 PACK = """pack: oracle
@@ -54,7 +56,7 @@ def load():
 
 
 def as_message(event, type_code):
-    return report(event["id"], source="boston-311", occurred_us=event["t"], lon=event["lon"], lat=event["lat"],
+    return report(event["id"], source=SOURCE, occurred_us=event["t"], lon=event["lon"], lat=event["lat"],
                   type_code=type_code, reporter=event["reporter"]).SerializeToString()
 
 
@@ -69,7 +71,7 @@ def settled(city, sent):
     """Everything sent is stored and correlate has consumed every located record."""
     import redis
     client = redis.Redis.from_url(city.env["TONGGUAN_REDIS_URL"])
-    if city.value("SELECT count(*) FROM tongguan.event") < sent:
+    if city.value(STORED) < sent:
         return False
     if city.value("SELECT count(*) FROM tongguan.source_offset WHERE forwarded < next"):
         return False
@@ -96,31 +98,30 @@ def oracle():
     return events, wanted
 
 
-def run_line(tmp_path, oracle, seed):
+def run_line(city, tmp_path, oracle, seed):
     events, wanted = oracle
     rng = random.Random(seed)
-    with City(roles=()) as city:
-        type_code = city.value("SELECT min(type_code) FROM tongguan.case_type")
-        pack = tmp_path / "oracle.yaml"
-        pack.write_text(PACK % (f'"{type_code}"', RULE["min_events"], RULE["min_reporters"], RULE["radius_m"], RULE["window_s"]))
-        os.chmod(tmp_path, 0o755)
-        env = {"TONGGUAN_CORRELATE_PACKS": str(tmp_path)}
-        messages = [as_message(e, type_code) for e in events] * 2
-        rng.shuffle(messages)
-        half = len(messages) // 2
-        ingest, correlate = Role(city, "ingest").ready(), Role(city, "correlate", env=env).ready()
-        city.produce("tongguan.citizen.reports", messages[:half])
-        stored = len({m for m in messages[:half]})
-        wait_for(lambda: settled(city, stored), 90, every=0.3, what="the first half")
-        correlate.kill()
-        trim(city)
-        correlate = Role(city, "correlate", env=env).ready()
-        city.produce("tongguan.citizen.reports", messages[half:])
-        wait_for(lambda: settled(city, COUNT), 120, every=0.3, what="all reports")
-        wait_for(lambda: found(city) == wanted, 30, every=0.3, what="the oracle's clusters")
-        assert city.value("SELECT count(*) FROM tongguan.event") == COUNT
-        correlate.stop()
-        ingest.stop()
+    type_code = city.value("SELECT min(type_code) FROM tongguan.case_type")
+    pack = tmp_path / "oracle.yaml"
+    pack.write_text(PACK % (f'"{type_code}"', RULE["min_events"], RULE["min_reporters"], RULE["radius_m"], RULE["window_s"]))
+    os.chmod(tmp_path, 0o755)
+    env = {"TONGGUAN_CORRELATE_PACKS": str(tmp_path)}
+    messages = [as_message(e, type_code) for e in events] * 2
+    rng.shuffle(messages)
+    half = len(messages) // 2
+    ingest, correlate = Role(city, "ingest").ready(), Role(city, "correlate", env=env).ready()
+    city.produce("tongguan.citizen.reports", messages[:half])
+    stored = len({m for m in messages[:half]})
+    wait_for(lambda: settled(city, stored), 90, every=0.3, what="the first half")
+    correlate.kill()
+    trim(city)
+    correlate = Role(city, "correlate", env=env).ready()
+    city.produce("tongguan.citizen.reports", messages[half:])
+    wait_for(lambda: settled(city, COUNT), 120, every=0.3, what="all reports")
+    wait_for(lambda: found(city) == wanted, 30, every=0.3, what="the oracle's clusters")
+    assert city.value(STORED) == COUNT
+    correlate.stop()
+    ingest.stop()
 
 
 def trim(city):
@@ -135,6 +136,6 @@ def trim(city):
     assert sum(p.offset for p in cut) > 1000
 
 
-def test_clusters__equal_the_oracle_and_continue_from_redis_alone(tmp_path, oracle):
+def test_clusters__equal_the_oracle_and_continue_from_redis_alone(servers, tmp_path, oracle):
     """Shuffled and doubled; half-way correlate is killed, and the topic is trimmed to the offset that Redis holds."""
-    run_line(tmp_path, oracle, seed=2)
+    run_line(servers, tmp_path, oracle, seed=2)

@@ -77,3 +77,17 @@ def test_up__a_dead_role_comes_back_and_data_survive_a_stop():
         finally:
             second.stop()
         assert second.proc.returncode == 0
+
+
+def test_up__a_log_that_grows_past_its_limit_is_put_aside(city):
+    path = os.path.join(city.dir, "log/dispatch.log")
+    with open(path, "a") as log:
+        log.write("x" * 1000 + "\n")
+        while log.tell() <= 16 << 20:
+            log.write(("y" * 1000 + "\n") * 1000)
+    wait_for(lambda: os.path.getsize(path) < 1 << 20 and os.path.exists(path + ".1"), 20, what="the log put aside")
+    assert os.path.getsize(path + ".1") > 16 << 20
+    # The role goes on writing at the new file's beginning: a hole of zero bytes would show that it did not.
+    with open(path, "rb") as log:
+        assert b"\0" not in log.read()
+    assert not os.path.exists(path + ".new")

@@ -255,12 +255,6 @@ static int setup_once(void **state)
 	return 0;
 }
 
-#define NEED_SERVER()           \
-	do {                    \
-		if (!brokers)   \
-			skip(); \
-	} while (0)
-
 static void consumer__reads_all_from_an_offset_given_from_outside(void **state)
 {
 	const char *topics[] = {topic};
@@ -268,7 +262,7 @@ static void consumer__reads_all_from_an_offset_given_from_outside(void **state)
 	uv_loop_t loop;
 
 	(void)state;
-	NEED_SERVER();
+	IO_NEED(brokers);
 	uv_loop_init(&loop);
 	r.records = 10 * PARTITIONS; /* what lies below the start */
 	reader_open(&r, &loop, new_group(), topics, 1);
@@ -291,7 +285,7 @@ static void consumer__pauses_lose_and_repeat_nothing(void **state)
 	uv_loop_t loop;
 
 	(void)state;
-	NEED_SERVER();
+	IO_NEED(brokers);
 	uv_loop_init(&loop);
 	reader_open(&r, &loop, new_group(), topics, 1);
 	r.gaps = -PARTITIONS; /* the first of each partition, since next starts at -1 */
@@ -316,7 +310,7 @@ static void consumer__an_offset_beyond_the_log_is_told_and_seek_mends_it(void **
 	uv_loop_t loop;
 
 	(void)state;
-	NEED_SERVER();
+	IO_NEED(brokers);
 	uv_loop_init(&loop);
 	reader_open(&r, &loop, new_group(), topics, 1);
 	expect(&r, got_range, &r);
@@ -346,7 +340,7 @@ static void consumer__seeks_in_quick_succession_read_from_the_last(void **state)
 	uv_loop_t loop;
 
 	(void)state;
-	NEED_SERVER();
+	IO_NEED(brokers);
 	uv_loop_init(&loop);
 	reader_open(&r, &loop, new_group(), topics, 1);
 	assert_true(io_until(&loop, has_assign, &r, IO_LIMIT_MS));
@@ -380,7 +374,7 @@ static void consumer__asks_for_watermarks_and_times(void **state)
 	uv_loop_t loop;
 
 	(void)state;
-	NEED_SERVER();
+	IO_NEED(brokers);
 	uv_loop_init(&loop);
 	reader_open(&r, &loop, new_group(), topics, 1);
 	assert_int_equal(tg_consumer_watermarks(r.c, topic, 0, on_mark, &mark), 0);
@@ -435,7 +429,7 @@ static void consumer__a_group_of_two_shares_rejoins_and_takes_over(void **state)
 	int assigns;
 
 	(void)state;
-	NEED_SERVER();
+	IO_NEED(brokers);
 	uv_loop_init(&loop);
 	snprintf(group, sizeof(group), "%s", new_group());
 	reader_open(&both[0], &loop, group, topics, 1);
@@ -468,7 +462,7 @@ static void consumer__waits_quietly_for_a_topic_that_comes_later(void **state)
 	uv_loop_t loop;
 
 	(void)state;
-	NEED_SERVER();
+	IO_NEED(brokers);
 	snprintf(later, sizeof(later), "%s-later", topic);
 	uv_loop_init(&loop);
 	reader_open(&r, &loop, new_group(), topics, 1);
@@ -515,7 +509,7 @@ static void producer__refuses_what_is_too_large_and_sends_what_is_large(void **s
 	uv_loop_t loop;
 
 	(void)state;
-	NEED_SERVER();
+	IO_NEED(brokers);
 	uv_loop_init(&loop);
 	assert_int_equal(tg_producer_open(&loop, brokers, "io_test", on_delivery, &sent, &p), 0);
 	assert_int_equal(tg_buf_reserve(&big, 9 << 20), 0);

@@ -86,19 +86,13 @@ static int teardown(void **state)
 	return 0;
 }
 
-#define NEED_SERVER(rig)         \
-	do {                     \
-		if (!(rig)->url) \
-			skip();  \
-	} while (0)
-
 static void query__parameters_and_null_come_back(void **state)
 {
 	struct rig *rig = *state;
 	const char *params[] = {"it's \\ \xe4\xba\xba", NULL};
 	struct answer a = {0};
 
-	NEED_SERVER(rig);
+	IO_NEED(rig->url);
 	for (int i = 0; i < 3; i++) { /* the second time it is prepared already */
 		a.done = false;
 		assert_int_equal(tg_pg_query(rig->pg, "SELECT $1::text || coalesce($2::text, '-')",
@@ -117,7 +111,7 @@ static void query__many_at_once_are_answered_in_order(void **state)
 	struct rig *rig = *state;
 	static struct answer a[N];
 
-	NEED_SERVER(rig);
+	IO_NEED(rig->url);
 	memset(a, 0, sizeof(a));
 	orders = 0;
 	for (int i = 0; i < N; i++) {
@@ -163,7 +157,7 @@ static void query__errors_are_named_and_leave_the_connection(void **state)
 	struct rig *rig = *state;
 	struct answer bad = {0}, twice = {0}, good = {0}, again = {0};
 
-	NEED_SERVER(rig);
+	IO_NEED(rig->url);
 	assert_int_equal(tg_pg_query(rig->pg, "SELEC 1", NULL, 0, on_answer, &bad), 0);
 	assert_int_equal(
 		tg_pg_exec(rig->pg,
@@ -188,7 +182,7 @@ static void query__dropped_statements_are_prepared_again(void **state)
 	struct rig *rig = *state;
 	struct answer a[4] = {0};
 
-	NEED_SERVER(rig);
+	IO_NEED(rig->url);
 	assert_int_equal(tg_pg_query(rig->pg, sql, NULL, 0, on_answer, &a[0]), 0);
 	assert_int_equal(tg_pg_exec(rig->pg, "DEALLOCATE ALL", on_answer, &a[1]), 0);
 	assert_int_equal(tg_pg_query(rig->pg, sql, NULL, 0, on_answer, &a[2]), 0);
@@ -231,7 +225,7 @@ static void query__a_callback_may_ask_again(void **state)
 	struct rig *rig = *state;
 	struct chain chain = {.rig = rig, .left = 300};
 
-	NEED_SERVER(rig);
+	IO_NEED(rig->url);
 	on_link(&chain, 0, (const PGresult *)&chain);
 	IO_WAIT(&rig->loop, chain.done);
 	assert_false(chain.reentered);
@@ -255,7 +249,7 @@ static void copy__fifty_megabytes_arrive_whole(void **state)
 	char want[64];
 	int n = 0;
 
-	NEED_SERVER(rig);
+	IO_NEED(rig->url);
 	while (rows.len < (50u << 20)) {
 		assert_int_equal(tg_buf_addf(&rows, "%d\t%0100d\n", n, n), 0);
 		n++;
@@ -280,7 +274,7 @@ static void copy__bad_rows_are_refused_and_the_connection_goes_on(void **state)
 	struct tg_buf rows = {0};
 	struct answer copied = {0}, missing = {0}, empty = {0}, after = {0}, wrong = {0};
 
-	NEED_SERVER(rig);
+	IO_NEED(rig->url);
 	assert_int_equal(tg_buf_add_cstr(&rows, "1\nx\n"), 0);
 	for (int i = 0; i < 2000000; i++)
 		assert_int_equal(tg_buf_add_cstr(&rows, "2\n"), 0);
@@ -324,7 +318,7 @@ static void broken__all_pending_are_told_then_it_reconnects(void **state)
 	struct rig *rig = *state;
 	struct answer a[5] = {0}, after = {0};
 
-	NEED_SERVER(rig);
+	IO_NEED(rig->url);
 	assert_int_equal(tg_pg_query(rig->pg, "SELECT pg_sleep(30)", NULL, 0, on_answer, &a[0]), 0);
 	assert_int_equal(tg_pg_query(rig->pg, "SELECT 1", NULL, 0, on_answer, &a[1]), 0);
 	assert_int_equal(tg_pg_exec(rig->pg, "SELECT 2", on_answer, &a[2]), 0);
@@ -350,7 +344,7 @@ static void broken__in_the_middle_of_a_copy(void **state)
 	struct tg_buf rows = {0};
 	struct answer copied = {0}, after = {0};
 
-	NEED_SERVER(rig);
+	IO_NEED(rig->url);
 	while (rows.len < (20u << 20))
 		assert_int_equal(tg_buf_add_cstr(&rows, "1\n"), 0);
 	exec_in(rig, "CREATE TEMP TABLE e (k int)");
@@ -371,7 +365,7 @@ static void broken__idle_connection_comes_back(void **state)
 {
 	struct rig *rig = *state;
 
-	NEED_SERVER(rig);
+	IO_NEED(rig->url);
 	kill_session(rig);
 	IO_WAIT(&rig->loop, rig->down);
 	IO_WAIT(&rig->loop, rig->up);
@@ -382,7 +376,7 @@ static void reset__pending_are_told_and_a_fresh_session_follows(void **state)
 	struct rig *rig = *state;
 	struct answer slow = {0}, after = {0};
 
-	NEED_SERVER(rig);
+	IO_NEED(rig->url);
 	assert_int_equal(tg_pg_query(rig->pg, "SELECT pg_sleep(30)", NULL, 0, on_answer, &slow), 0);
 	for (int i = 0; i < 5; i++)
 		uv_run(&rig->loop, UV_RUN_NOWAIT);
@@ -420,7 +414,7 @@ static void pool__an_open_transaction_is_rolled_back_on_return(void **state)
 	struct answer a;
 	bool closed = false;
 
-	NEED_SERVER(rig);
+	IO_NEED(rig->url);
 	assert_int_equal(tg_pg_pool_open(&rig->loop, rig->url, "io_test_pool", 1, &pool), 0);
 	assert_int_equal(tg_pg_pool_take(pool, 5000, on_lease, &one), 0);
 	assert_false(one.done);
@@ -452,7 +446,7 @@ static void pool__a_transaction_does_not_go_on_in_another_session(void **state)
 	struct answer a;
 	bool closed = false;
 
-	NEED_SERVER(rig);
+	IO_NEED(rig->url);
 	assert_int_equal(tg_pg_pool_open(&rig->loop, rig->url, "io_test_pool", 1, &pool), 0);
 	assert_int_equal(tg_pg_pool_take(pool, 5000, on_lease, &one), 0);
 	IO_WAIT(&rig->loop, one.done);
@@ -511,7 +505,7 @@ static void pool__takes_and_gives_from_callbacks(void **state)
 	struct tg_pg_pool *pool;
 	bool closed = false;
 
-	NEED_SERVER(rig);
+	IO_NEED(rig->url);
 	takes_left = 500;
 	assert_int_equal(tg_pg_pool_open(&rig->loop, rig->url, "io_test_pool", 3, &pool), 0);
 	for (int i = 0; i < 7; i++)

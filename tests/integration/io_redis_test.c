@@ -104,19 +104,13 @@ static int teardown(void **state)
 	return 0;
 }
 
-#define NEED_SERVER(rig)         \
-	do {                     \
-		if (!(rig)->url) \
-			skip();  \
-	} while (0)
-
 static void call__values_and_errors_come_back(void **state)
 {
 	struct rig *rig = *state;
 	const struct tg_slice binary[] = {TG_SLICE("SET"), TG_SLICE("io_test:b"), {"a\0b\r\n", 5}};
 	struct answer a = {0};
 
-	NEED_SERVER(rig);
+	IO_NEED(rig->url);
 	assert_int_equal(tg_redis_call(rig->r, 1000, binary, 3, on_answer, &a), 0);
 	IO_WAIT(&rig->loop, a.done);
 	assert_int_equal(a.rc, 0);
@@ -136,7 +130,7 @@ static void call__many_are_answered_in_order(void **state)
 	struct rig *rig = *state;
 	static struct answer a[N];
 
-	NEED_SERVER(rig);
+	IO_NEED(rig->url);
 	orders = 0;
 	for (int i = 0; i < N; i++) {
 		char text[16];
@@ -158,7 +152,7 @@ static void function__is_loaded_and_comes_back_after_a_flush(void **state)
 	struct rig *rig = *state;
 	struct answer a = {0};
 
-	NEED_SERVER(rig);
+	IO_NEED(rig->url);
 	ASK(rig, &a, "FCALL", "io_test_sum", "1", "io_test:k", "2", "3");
 	assert_int_equal(a.rc, 0);
 	assert_int_equal(a.number, 5);
@@ -183,7 +177,7 @@ static void killed__pending_are_told_and_it_reconnects(void **state)
 	struct tg_slice args[6];
 	bool other_up = false, other_closed = false;
 
-	NEED_SERVER(rig);
+	IO_NEED(rig->url);
 	assert_int_equal(tg_redis_open(&rig->loop, rig->url, NULL, io_set, &other_up, &other), 0);
 	IO_WAIT(&rig->loop, other_up);
 	assert_int_equal(ask(rig, &blocked, 10000, 3, block), 0);
@@ -208,7 +202,7 @@ static void deadline__a_call_that_takes_too_long_is_ended(void **state)
 	struct answer a = {0};
 	uint64_t began = uv_hrtime();
 
-	NEED_SERVER(rig);
+	IO_NEED(rig->url);
 	assert_int_equal(ask(rig, &a, 300, 3, block), 0);
 	IO_WAIT(&rig->loop, a.done);
 	assert_int_equal(a.rc, -TG_ETIMEOUT);

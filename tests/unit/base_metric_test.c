@@ -120,12 +120,43 @@ static void metric_write__into_too_small_a_buffer_leaves_it_unchanged(void **sta
 	tg_buf_release(&out);
 }
 
+static void metric_label__values_come_and_go_up_to_a_limit(void **state)
+{
+	static struct tg_metric lag[] = {{.name = "tongguan_test_lag",
+		.help = "x",
+		.kind = TG_GAUGE,
+		.label = "partition",
+		.labels_max = 2}};
+	struct tg_buf out = {0};
+
+	(void)state;
+	assert_int_equal(tg_metric_label(&lag[0], "a/0"), -TG_ENOENT);
+	assert_int_equal(tg_metric_register(lag, 1), 0);
+	assert_int_equal(tg_metric_label(&lag[0], "a/0"), 0);
+	assert_int_equal(tg_metric_label(&lag[0], "b\"/1"), 1);
+	assert_int_equal(tg_metric_label(&lag[0], "a/0"), 0);
+	assert_int_equal(tg_metric_label(&lag[0], "c/2"), -TG_EFULL);
+	tg_metric_set_at(&lag[0], 1, 7);
+	assert_int_equal(tg_metric_write(&out), 0);
+	assert_non_null(strstr(tg_buf_cstr(&out), "tongguan_test_lag{partition=\"a/0\"} 0\n"
+						  "tongguan_test_lag{partition=\"b\\\"/1\"} 7\n"));
+	tg_metric_forget_labels(&lag[0]);
+	assert_int_equal(tg_metric_label(&lag[0], "c/2"), 0);
+	tg_buf_reset(&out);
+	assert_int_equal(tg_metric_write(&out), 0);
+	assert_null(strstr(tg_buf_cstr(&out), "partition=\"a/0\""));
+	assert_non_null(strstr(tg_buf_cstr(&out), "tongguan_test_lag{partition=\"c/2\"} 0\n"));
+	tg_metric_forget_labels(&lag[0]);
+	tg_buf_release(&out);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(metric__unregistered_counts_nowhere),
 		cmocka_unit_test(metric_write__is_the_prometheus_text_format),
 		cmocka_unit_test(metric_register__refuses_a_malformed_or_second_name),
+		cmocka_unit_test(metric_label__values_come_and_go_up_to_a_limit),
 		cmocka_unit_test(metric_write__into_too_small_a_buffer_leaves_it_unchanged),
 	};
 

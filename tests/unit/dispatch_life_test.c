@@ -604,6 +604,26 @@ static void bad_bodies_change_nothing(void **state)
 	}
 }
 
+/* Also for the sanitized build: what was noted for the log goes with the refusal. */
+static void a_report_that_will_not_do_opens_nothing(void **state)
+{
+	struct tg_actor who = actor(TG_ROLE_OPERATOR);
+	struct tg_life_in in = {.city = city, .actor = &who, .now_us = now, .task = -1};
+	struct tg_case *kase = tg_case_new();
+	struct tg_refusal refusal;
+	json_t *body = json_pack("{s:s, s:s}", "address", "the old mill", "urgency", "soon");
+
+	(void)state;
+	in.body = body;
+	tg_life_report(kase, &in, &refusal);
+	assert_int_equal(refusal.status, TG_ACT_INVALID);
+	assert_int_equal(kase->version, 0);
+	assert_int_equal(kase->log_count, 0);
+	json_decref(refusal.errors);
+	json_decref(body);
+	tg_case_free(kase);
+}
+
 static void checks_come_in_the_contracts_order(void **state)
 {
 	struct tg_case *kase = in_state(TG_CASE_new);
@@ -717,6 +737,7 @@ int main(void)
 		cmocka_unit_test(verifying_pauses_the_acceptance),
 		cmocka_unit_test(assisting_tasks_are_bounded_and_come_first),
 		cmocka_unit_test(bad_bodies_change_nothing),
+		cmocka_unit_test(a_report_that_will_not_do_opens_nothing),
 		cmocka_unit_test(checks_come_in_the_contracts_order),
 		cmocka_unit_test(another_departments_task_does_not_exist),
 		cmocka_unit_test(the_ladder_follows_the_working_clock),

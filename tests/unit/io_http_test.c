@@ -313,6 +313,13 @@ static const struct {
 #undef BAD
 };
 
+/* What the server says of itself carries the same headers as what its routes say. */
+static void assert_is_no_page(const char *text)
+{
+	assert_has(text, "X-Content-Type-Options: nosniff\r\n");
+	assert_has(text, "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n");
+}
+
 static void framing__what_is_malformed_gets_its_status_and_the_end(void **state)
 {
 	struct rig *rig = *state;
@@ -327,6 +334,7 @@ static void framing__what_is_malformed_gets_its_status_and_the_end(void **state)
 				malformed[i].status, text);
 		assert_has(text, "Connection: close\r\n");
 		assert_has(text, "application/problem+json");
+		assert_is_no_page(text);
 	}
 	assert_int_equal(rig->handled, 0);
 }
@@ -466,6 +474,7 @@ static void routes__other_methods_and_paths(void **state)
 	text = ASK(rig, "DELETE /cases/7 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
 	assert_has(text, "HTTP/1.1 405 ");
 	assert_has(text, "Allow: OPTIONS, GET, HEAD\r\n");
+	assert_is_no_page(text);
 	text = ASK(rig, "TRACE /hello HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
 	assert_has(text, "HTTP/1.1 405 ");
 	text = ASK(rig, "OPTIONS /echo HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");

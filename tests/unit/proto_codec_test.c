@@ -127,6 +127,127 @@ static void located__around_packed_bytes_equals_located_with_the_event(void **st
 	tg_buf_release(&around);
 }
 
+static void located__by_hand_is_byte_for_byte_what_the_generated_code_writes(void **state)
+{
+	struct tg_buf event = {0}, by_hand = {0}, generated = {0};
+	tg_located_pb loc = TONGGUAN__V1__LOCATED_EVENT__INIT;
+	struct proto_event e;
+	uint8_t uid[16] = {1, 2, 3, 0, 255};
+
+	(void)state;
+	assert_int_equal(tg_event_encode(proto_event_reading(&e), &event), 0);
+	loc.has_uid = loc.has_region = loc.has_lon = loc.has_lat = loc.has_ingested_at_us = true;
+	loc.has_source_partition = loc.has_progress_us = true;
+	loc.uid = (ProtobufCBinaryData){sizeof(uid), uid};
+	loc.grid_cell = "310104-000-01";
+	loc.street = "";
+	loc.district = "徐汇";
+	loc.region = -7;
+	loc.lon = 121.4375;
+	loc.lat = -0.0;
+	loc.ingested_at_us = PROTO_EVENT_US;
+	loc.source_topic = "tongguan.sensor.readings";
+	loc.source_partition = 300;
+	loc.progress_us = -1;
+	assert_int_equal(
+		tg_located_encode_around(&loc, (struct tg_slice){event.data, event.len}, &by_hand),
+		0);
+	loc.event = &e.ev;
+	assert_int_equal(tg_located_encode(&loc, &generated), 0);
+	assert_int_equal(by_hand.len, generated.len);
+	assert_memory_equal(by_hand.data, generated.data, generated.len);
+	tg_buf_release(&event);
+	tg_buf_release(&by_hand);
+	tg_buf_release(&generated);
+}
+
+/* What the short way takes, the whole way takes too, and reads the same. True when it was taken. */
+static bool plain_agrees(struct tg_slice bytes)
+{
+	struct tg_buf plain = {0}, whole = {0};
+	struct tg_arena arena;
+	tg_event_pb *got, *want;
+
+	tg_arena_init(&arena, 4096, 1 << 20);
+	got = tg_event_decode_plain(&arena, bytes);
+	if (got) {
+		assert_int_equal(
+			tg_event_decode(&arena, TG_FORM_PROTOBUF, bytes, &want), TG_ACCEPT);
+		assert_int_equal(tg_event_encode(got, &plain), 0);
+		assert_int_equal(tg_event_encode(want, &whole), 0);
+		assert_int_equal(plain.len, whole.len);
+		assert_memory_equal(plain.data, whole.data, whole.len);
+	}
+	tg_arena_release(&arena);
+	tg_buf_release(&plain);
+	tg_buf_release(&whole);
+	return got != NULL;
+}
+
+static void plain__takes_each_payload_and_leaves_lists_alone(void **state)
+{
+	struct tg_buf bytes = {0};
+	struct proto_event e;
+	tg_event_pb *ev = proto_event_report(&e);
+	char *photo = "p";
+
+	(void)state;
+	e.report.contact = "电话";
+	for (int payload = 0; payload < 4; payload++) {
+		tg_buf_reset(&bytes);
+		assert_int_equal(tg_event_encode(ev, &bytes), 0);
+		assert_true(plain_agrees((struct tg_slice){bytes.data, bytes.len}));
+		proto_event_reading(&e);
+		if (payload == 1) {
+			ev->payload_case = TONGGUAN__V1__EVENT__PAYLOAD_POSITION;
+			ev->position = &e.position;
+			e.position.has_speed_kmh = true;
+			e.position.speed_kmh = 0.1f;
+		} else if (payload == 2) {
+			ev->payload_case = TONGGUAN__V1__EVENT__PAYLOAD_STATUS;
+			ev->status = &e.status;
+			e.status.has_state = true;
+			e.status.state = TONGGUAN__V1__DEVICE_STATE__FAULT;
+		}
+	}
+	proto_event_report(&e);
+	e.report.photo_urls = &photo;
+	e.report.n_photo_urls = 1;
+	tg_buf_reset(&bytes);
+	assert_int_equal(tg_event_encode(ev, &bytes), 0);
+	assert_false(plain_agrees((struct tg_slice){bytes.data, bytes.len}));
+	assert_false(plain_agrees((struct tg_slice){0}));
+	tg_buf_release(&bytes);
+}
+
+/* Every byte of an event set to every value, and every length: whatever the short way makes of it,
+ * the whole way makes too. A payload told twice is never taken, or the first would hide in what is
+ * passed on. */
+static void plain__agrees_on_every_damaged_event(void **state)
+{
+	struct tg_buf bytes = {0};
+	struct proto_event e;
+	size_t len, taken = 0;
+
+	(void)state;
+	assert_int_equal(tg_event_encode(proto_event_reading(&e), &bytes), 0);
+	len = bytes.len;
+	for (size_t at = 0; at < len; at++) {
+		char was = bytes.data[at];
+
+		for (int v = 0; v < 256; v++) {
+			bytes.data[at] = (char)v;
+			taken += plain_agrees((struct tg_slice){bytes.data, len});
+		}
+		bytes.data[at] = was;
+		plain_agrees((struct tg_slice){bytes.data, at});
+	}
+	assert_true(taken > len); /* changed letters of texts, at least */
+	assert_int_equal(tg_event_encode(proto_event_report(&e), &bytes), 0);
+	assert_false(plain_agrees((struct tg_slice){bytes.data, bytes.len}));
+	tg_buf_release(&bytes);
+}
+
 static void reporter__is_the_reporter_id_or_else_the_source(void **state)
 {
 	struct proto_event e;
@@ -202,6 +323,9 @@ int main(void)
 		cmocka_unit_test(mask_contact__shows_four_characters_at_most),
 		cmocka_unit_test(uid__is_the_time_and_then_the_digest_of_the_identity),
 		cmocka_unit_test(located__around_packed_bytes_equals_located_with_the_event),
+		cmocka_unit_test(located__by_hand_is_byte_for_byte_what_the_generated_code_writes),
+		cmocka_unit_test(plain__takes_each_payload_and_leaves_lists_alone),
+		cmocka_unit_test(plain__agrees_on_every_damaged_event),
 		cmocka_unit_test(reporter__is_the_reporter_id_or_else_the_source),
 		cmocka_unit_test(incident__says_which_field_is_wrong),
 	};
