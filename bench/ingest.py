@@ -11,13 +11,12 @@ import subprocess
 import time
 import urllib.request
 
-from common import NEXT, PARTITIONS, TOPIC, cpu_seconds, fill_topic, head, line, resident_mb
+from common import ENV, NEXT, PARTITIONS, TOPIC, cpu_seconds, fill_topic, head, line, resident_mb
 from harness import ROOT, City, Role, wait_for
 
 ROWS = int(os.environ.get("BENCH_ROWS", "3000000"))   # a sample of at least 30 s on the machines we know
 SAMPLES = int(os.environ.get("BENCH_SAMPLES", "5"))
 STORED = int(os.environ.get("BENCH_STORED", "10000000"))
-ENV = {"TONGGUAN_KAFKA_INPUT_PARTITIONS": str(PARTITIONS)}
 
 
 def empty(city, table):

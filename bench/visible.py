@@ -4,7 +4,7 @@ import os
 import random
 import time
 
-from common import PARTITIONS, TOPIC, head, line, reading
+from common import ENV, PARTITIONS, TOPIC, head, line, reading
 from harness import City, Role, now_us, protocol
 
 RATE = int(os.environ.get("BENCH_VISIBLE_RATE", "5000"))
@@ -13,22 +13,24 @@ STEP_S = 0.001  # sent in steps of a millisecond, as the clock allows
 
 
 def send(brokers, begin, times, pipe):
-    """RATE a second; reports (sent at, partition, offset) of each."""
+    """RATE a second, in steps of a millisecond, each step to the next partition; reports (sent at, partition, offset) of each."""
     from confluent_kafka import Producer
     rng, pb, sent = random.Random(7), protocol(), []
     producer = Producer({"bootstrap.servers": brokers, "linger.ms": 0})
-    event = pb.Event(source_id="", source_kind=pb.SENSOR)
+    event, names = pb.Event(source_id="", source_kind=pb.SENSOR), random.randrange(1 << 30)
+    values = [reading(event, names + i, times(i), rng).SerializeToString() for i in range(RATE * SECONDS)]
+    step = max(1, int(RATE * STEP_S))
 
-    def note(err, msg, at):
-        assert err is None, err
-        sent.append((at, msg.partition(), msg.offset()))
+    def note_at(at):
+        return lambda err, msg: sent.append((at, msg.partition(), msg.offset()))
 
-    for i in range(RATE * SECONDS):
-        due = begin + i / RATE
-        while (left := due - time.time()) > 0:
-            producer.poll(min(left, STEP_S))
-        value, at = reading(event, i, times(i), rng).SerializeToString(), time.time()
-        producer.produce(TOPIC, value, partition=i % PARTITIONS, on_delivery=lambda err, msg, at=at: note(err, msg, at))
+    for i in range(0, len(values), step):
+        left = begin + i / RATE - time.time()
+        if left > 0:
+            time.sleep(left)
+        note = note_at(time.time())
+        for value in values[i:i + step]:
+            producer.produce(TOPIC, value, partition=i // step % PARTITIONS, on_delivery=note)
         producer.poll(0)
     producer.flush()
     pipe.send(sent)
@@ -64,7 +66,7 @@ def delays(sent, seen):
 
 def measure(city, times, before):
     here, there = multiprocessing.Pipe()
-    worker = multiprocessing.Process(target=send, args=(city.env["TONGGUAN_KAFKA_BROKERS"], time.time() + 1, times, there))
+    worker = multiprocessing.Process(target=send, args=(city.env["TONGGUAN_KAFKA_BROKERS"], time.time() + 5, times, there))
     with city.pg() as conn:
         worker.start()
         seen = watch(conn, before + RATE * SECONDS, time.monotonic() + SECONDS + 60)
@@ -80,13 +82,14 @@ def quantiles(ms):
 
 def bench():
     print(f"\n## produced to visible: {RATE:,} readings/s for {SECONDS} s, ingest alone")
-    with City(roles=(), env={"TONGGUAN_KAFKA_INPUT_PARTITIONS": str(PARTITIONS)}) as city:
+    with City(roles=(), env=ENV) as city:
         role = Role(city, "ingest").ready()
         start = now_us()
-        steady = measure(city, lambda i: start + i * 1_000_000 // RATE, 0)
+        measure(city, lambda i: start + i, 0)  # warms the broker up
+        steady = measure(city, lambda i: start + i * 1_000_000 // RATE, RATE * SECONDS)
         month = 31 * 86_400_000_000
         half = RATE * SECONDS // 2
-        switch = measure(city, lambda i: start - month * (3 if i < half else 4) + i * 1_000_000 // RATE, RATE * SECONDS)
+        switch = measure(city, lambda i: start - month * (3 if i < half else 4) + i * 1_000_000 // RATE, 2 * RATE * SECONDS)
         around = switch[half - RATE // 2:half + RATE]
         head("", "p50 ms", "p99 ms", "max ms")
         line("steady", *quantiles(steady))
