@@ -205,8 +205,8 @@ void *tg_map_next(const struct tg_map *map, size_t *pos, struct tg_slice *ret_ke
 #define ID_BYTES 16
 
 /* Two tables of half the capacity: when the young one is full the old one is forgotten and they
- * change places. A slot's tag is 32 bits of the id's hash, 0 where it is free: almost every question
- * is answered by a tag alone, which keeps the memory it touches small. */
+ * change places. A slot's tag is 32 bits of the id's hash, 0 where it is free: almost every
+ * question is answered by a tag alone, which keeps the memory it touches small. */
 struct idtable {
 	uint32_t *tags;
 	uint8_t (*ids)[ID_BYTES];
