@@ -95,7 +95,7 @@ def test_dead_letter_retry__what_is_mended_is_stored(city):
                                               " tongguan.dead_letter WHERE value = %s", fresh.event_id,
                                               fresh.SerializeToString()))[0][0]
         wait_for(taken_up, what=f"city {version}")
-        out = city.run("dead-letter", "retry", "--reason", "unknown_device", "--topic", "tongguan.sensor.readings",
+        out = city.run("dead-letter", "retry", "--reason", "unknown_device", "--topic", "tongguan.sensor.readings", "--wait", "30",
                        "--to", rfc3339(now_us() + 1_000_000))
         assert out.returncode == 0, out.stdout + out.stderr
         assert f"tongguan.sensor.readings/{part}/{offset}  accepted" in out.stdout and ", 0 refused again, 0 not read yet" in out.stdout
