@@ -64,6 +64,8 @@ bool city_number(struct tg_slice text, double low, double high, double *ret);
 /* keys: an object. NULL when absent. */
 json_t *city_key(const json_t *keys, struct tg_slice key);
 void city_key_set(json_t *keys, struct tg_slice key, json_t *row);
+/* The calendar of that name; NULL when there is none. */
+json_t *city_calendar(const struct city *city, struct tg_slice name);
 
 /* ---- CSV
  * ----------------------------------------------------------------------------------------------------------

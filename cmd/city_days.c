@@ -31,7 +31,7 @@ static bool read_date(struct tg_slice text, int64_t *ret)
 	return y == year && m == month && d == day; /* no 30 February */
 }
 
-static json_t *find_calendar(const struct city *city, struct tg_slice name)
+json_t *city_calendar(const struct city *city, struct tg_slice name)
 {
 	size_t i;
 	json_t *row;
@@ -76,7 +76,7 @@ static void read_day(struct city *city, struct tg_csv *csv, const char *file)
 {
 	static const char *const kinds[] = {"off", "work", "half", NULL};
 	struct tg_slice name = city_cell(csv, "calendar"), date = city_cell(csv, "date");
-	json_t *calendar = find_calendar(city, name), *row, *listed, *periods;
+	json_t *calendar = city_calendar(city, name), *row, *listed, *periods;
 	char key[24];
 	int64_t day;
 

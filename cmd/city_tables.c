@@ -21,18 +21,6 @@ static void name_dept(struct city *city, json_t *row)
 	}
 }
 
-static bool is_calendar(const struct city *city, struct tg_slice name)
-{
-	size_t i;
-	json_t *row;
-
-	json_array_foreach (city->calendars, i, row) {
-		if (tg_slice_is(name, json_string_value(json_object_get(row, "name"))))
-			return true;
-	}
-	return false;
-}
-
 static void read_dept(struct city *city, struct tg_csv *csv, const char *file)
 {
 	struct tg_slice code = city_cell(csv, "dept_code"), calendar = city_cell(csv, "calendar");
@@ -49,7 +37,7 @@ static void read_dept(struct city *city, struct tg_csv *csv, const char *file)
 	}
 	if (calendar.len == 0 && first)
 		calendar = tg_slice_cstr(json_string_value(first));
-	if (!is_calendar(city, calendar))
+	if (!city_calendar(city, calendar))
 		city_complain(city, file, tg_csv_line(csv),
 			"there is no calendar \"%.*s\"; write one of city.yaml", (int)calendar.len,
 			calendar.data);
