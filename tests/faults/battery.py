@@ -245,6 +245,20 @@ class Battery:
         self.count(f"{which}: dead peer", hit)
         self.line.flows(5)
 
+    def wire(self, ingest, stall_s, resets_behind, dead_peers):
+        """Every way a connection breaks, on both of them; then who else lays claim to what this one owns."""
+        for which in ("pg", "kafka"):
+            self.reset(ingest, which)
+            self.half_close(ingest, which)
+            self.stall(ingest, which, stall_s)
+            if which in dead_peers:
+                self.dead_peer(ingest, which)
+        for _ in range(resets_behind):
+            self.reset_behind(ingest)
+        self.backend(ingest)
+        self.usurp(ingest)
+        self.namesake(ingest)
+
     # ---- Kafka
 
     def namesake(self, ingest):

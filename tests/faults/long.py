@@ -94,16 +94,7 @@ def zombies(b, one, two, three):
 
 
 def wire(b, one):
-    for which in ("pg", "kafka"):
-        b.reset(one, which)
-        b.half_close(one, which)
-        b.stall(one, which, 2)
-        b.dead_peer(one, which)
-    for _ in range(5):
-        b.reset_behind(one)
-    b.backend(one)
-    b.usurp(one)
-    b.namesake(one)
+    b.wire(one, stall_s=2, resets_behind=5, dead_peers=("pg", "kafka"))
 
 
 def two(b, one, other):

@@ -30,15 +30,7 @@ def test_faults__the_answer_to_a_commit_is_lost(battery):
 
 def test_faults__the_wire_breaks(battery):
     with battery.group(0) as (one,):
-        for which in ("pg", "kafka"):
-            battery.reset(one, which)
-            battery.half_close(one, which)
-            battery.stall(one, which)
-        for _ in range(3):
-            battery.reset_behind(one)
-        battery.backend(one)
-        battery.usurp(one)
-        battery.namesake(one)
+        battery.wire(one, stall_s=1, resets_behind=3, dead_peers=())
 
 
 def test_faults__zombies_wake_after_a_takeover(battery):
