@@ -51,10 +51,12 @@ static bool has_type(const struct tg_rule *rule, uint32_t type)
 
 bool tg_rule_wants(const struct tg_rule *rule, uint32_t type, const tg_located_pb *loc)
 {
-	/* Every type means every report: readings and positions without a type must not raise an
-	 * incident each. */
-	if (rule->kind == TG_RULE_SINGLE && rule->all_types &&
-		loc->event->payload_case != TONGGUAN__V1__EVENT__PAYLOAD_REPORT)
+	bool report = loc->event->payload_case == TONGGUAN__V1__EVENT__PAYLOAD_REPORT;
+
+	/* Every type means every report; a cluster also counts what else has a type. Readings and
+	 * positions without one must not raise an incident each, and have no copies at the
+	 * neighbours' that a cluster would need. */
+	if (rule->all_types && !report && (rule->kind == TG_RULE_SINGLE || type == TG_TYPE_NONE))
 		return false;
 	return has_type(rule, type) && tg_expr_eval(rule->where, loc);
 }

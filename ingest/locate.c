@@ -220,7 +220,14 @@ static void add_halo(struct tg_place *place, int32_t partition)
 	place->halo[place->halo_count++] = partition;
 }
 
-static void assign_region(const struct tg_atlas *city, int32_t partitions, struct tg_place *place)
+/* An event without a type that is no report belongs to no cluster: its neighbours need no copy. */
+static bool may_cluster(const tg_event_pb *ev)
+{
+	return ev->type_code || ev->payload_case == TONGGUAN__V1__EVENT__PAYLOAD_REPORT;
+}
+
+static void assign_region(const struct tg_atlas *city, const tg_event_pb *ev, int32_t partitions,
+	struct tg_place *place)
 {
 	struct tg_lonlat p = {place->lon, place->lat};
 	struct reach own = region_reach(city, p, 0);
@@ -230,6 +237,8 @@ static void assign_region(const struct tg_atlas *city, int32_t partitions, struc
 	if (place->by_source)
 		return;
 	place->partition = place->region % partitions;
+	if (!may_cluster(ev))
+		return;
 	for (int32_t row = near.bottom; row <= near.top; row++) {
 		for (int32_t column = near.left; column <= near.right; column++)
 			add_halo(place, (row * city->columns + column) % partitions);
@@ -309,7 +318,7 @@ enum tg_reject tg_locate(const struct tg_atlas *city, const tg_event_pb *ev, int
 		} else {
 			place.flags |= TG_FLAG_OUTSIDE;
 		}
-		assign_region(city, partitions, &place);
+		assign_region(city, ev, partitions, &place);
 	}
 	*ret = place;
 	return TG_ACCEPT;

@@ -56,6 +56,14 @@ static tg_event_pb *at(struct proto_event *e, double lon, double lat)
 	return &e->ev;
 }
 
+static tg_event_pb *typed_at(struct proto_event *e, double lon, double lat)
+{
+	static char type[] = "01003";
+
+	at(e, lon, lat)->type_code = type;
+	return &e->ev;
+}
+
 static void locate__gives_cell_street_and_flags(void **state)
 {
 	struct tg_atlas *city = city_new(0);
@@ -171,18 +179,35 @@ static void locate__every_neighbour_within_the_halo_sees_the_event(void **state)
 
 		b.lon = a.lon + (rand() % 8000 - 4000) / 1e6;
 		b.lat = a.lat + (rand() % 8000 - 4000) / 1e6;
-		pa = locate(city, at(&e, a.lon, a.lat));
+		pa = locate(city, typed_at(&e, a.lon, a.lat));
 		copies += pa.halo_count;
 		for (int h = 0; h < pa.halo_count; h++)
 			assert_int_not_equal(pa.halo[h], pa.partition);
 		if (tg_geo_distance_m(a, b) > 400)
 			continue;
 		near++;
-		pb = locate(city, at(&e, b.lon, b.lat));
+		pb = locate(city, typed_at(&e, b.lon, b.lat));
 		assert_true(sees(&pa, pb.partition));
 	}
 	assert_true(near > 10000);
 	assert_true(copies < 250000); /* and not everybody sees everything */
+	tg_atlas_free(city);
+}
+
+/* A cluster counts types and reports: of a bare reading nobody else needs a copy. */
+static void locate__a_reading_without_a_type_is_copied_to_no_neighbour(void **state)
+{
+	struct tg_atlas *city = city_new(400);
+	struct proto_event e;
+
+	(void)state;
+	assert_true(locate(city, typed_at(&e, 0.0091, 0.0091)).halo_count > 0);
+	at(&e, 0.0091, 0.0091)->type_code = NULL;
+	assert_int_equal(locate(city, &e.ev).halo_count, 0);
+	proto_event_report(&e);
+	e.location.lon = e.location.lat = 0.0091;
+	e.ev.type_code = NULL;
+	assert_true(locate(city, &e.ev).halo_count > 0);
 	tg_atlas_free(city);
 }
 
@@ -211,6 +236,7 @@ int main(void)
 		cmocka_unit_test(locate__what_moves_stays_with_its_source),
 		cmocka_unit_test(locate__turns_chinese_datums_into_wgs84),
 		cmocka_unit_test(locate__every_neighbour_within_the_halo_sees_the_event),
+		cmocka_unit_test(locate__a_reading_without_a_type_is_copied_to_no_neighbour),
 		cmocka_unit_test(atlas_new__refuses_a_halo_wider_than_two_regions),
 		cmocka_unit_test(locate_by_source__never_changes),
 	};
