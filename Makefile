@@ -80,8 +80,9 @@ program: $(BIN)
 deps:
 	@deploy/deps.sh $(DEPS)
 
+UP_xuhui := --simulate
 run: all
-	@$(B)/tongguan up --city $(CITY) $(UP)
+	@$(B)/tongguan up --city $(CITY) $(UP_$(CITY)) $(UP)
 
 test: all
 	@tests/run $(ONLY)

@@ -35,6 +35,7 @@ int cmd_feed(int argc, char **argv);
 int cmd_ingest(int argc, char **argv);
 int cmd_migrate(int argc, char **argv);
 int cmd_rules(int argc, char **argv);
+int cmd_simulate(int argc, char **argv);
 int cmd_token(int argc, char **argv);
 int cmd_up(int argc, char **argv);
 int cmd_user(int argc, char **argv);

@@ -19,6 +19,7 @@ static const struct {
 	{"city", cmd_city, "load a city folder: boundary, grid, catalogue, calendars"},
 	{"feed", cmd_feed, "publish real data files to the topics"},
 	{"rules", cmd_rules, "check, test and explain rule packs"},
+	{"simulate", cmd_simulate, "a simulated city with its ledger of truth, and its score"},
 	{"audit", cmd_audit, "verify the hash chain of every case"},
 	{"user", cmd_user, "add, list, disable accounts; set passwords"},
 	{"token", cmd_token, "create, list, revoke access tokens"},

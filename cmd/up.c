@@ -26,8 +26,8 @@
 #define STEADY_US      (30 * TG_US_PER_S)    /* living this long forgives earlier deaths */
 
 static const char usage[] =
-	"usage: tongguan up [--city DIR|NAME] [--feed NAME|none] [--speed N|max] [--ephemeral] "
-	"[--config FILE]\n\n"
+	"usage: tongguan up [--city DIR|NAME] [--feed NAME|none] [--speed N|max] [--simulate] "
+	"[--ephemeral] [--config FILE]\n\n"
 	"Starts private PostgreSQL+PostGIS, Redis and Apache Kafka on free loopback ports (or uses "
 	"the servers that the\n"
 	"configuration names), loads a city, starts ingest, correlate and dispatch, replays the "
@@ -36,6 +36,8 @@ static const char usage[] =
 	"  --city DIR|NAME  a city folder, or one that ships (default boston)\n"
 	"  --feed NAME      feeds/NAME.yaml of the city folder (default reports; none: no feed)\n"
 	"  --speed N|max    how fast recorded time runs in the feed (default 60)\n"
+	"  --simulate       beside it the city's devices and people, live for a day (tongguan "
+	"simulate)\n"
 	"  --roles LIST     only these of ingest,correlate,dispatch (none: just the servers)\n"
 	"  --ephemeral      fresh data, thrown away at the end\n";
 
@@ -158,7 +160,8 @@ static int reaped(struct up *up, pid_t pid, int status)
 		return 0;
 	}
 	say_failed(up, s, how);
-	return s->id == UP_FEED ? 0 : -TG_ESYS; /* a broken feed leaves the city running */
+	/* A broken feed leaves the city running. */
+	return s->id == UP_FEED || s->id == UP_SIMULATE ? 0 : -TG_ESYS;
 }
 
 static int reap(struct up *up)
@@ -360,7 +363,7 @@ static void find_packs(struct up *up)
 
 struct options {
 	const char *city, *feed, *speed, *roles;
-	bool ephemeral;
+	bool ephemeral, simulate;
 };
 
 static int read_options(int argc, char **argv, struct options *opt)
@@ -372,9 +375,12 @@ static int read_options(int argc, char **argv, struct options *opt)
 		{"--roles", &opt->roles}};
 
 	for (int i = 1; i < argc; i++) {
-		bool found = strcmp(argv[i], "--ephemeral") == 0;
+		bool ephemeral = strcmp(argv[i], "--ephemeral") == 0;
+		bool simulate = strcmp(argv[i], "--simulate") == 0;
+		bool found = ephemeral || simulate;
 
-		opt->ephemeral |= found;
+		opt->ephemeral |= ephemeral;
+		opt->simulate |= simulate;
 		for (size_t k = 0; !found && k < sizeof(known) / sizeof(known[0]); k++) {
 			found = strcmp(argv[i], known[k].name) == 0;
 			if (found && i + 1 == argc)
@@ -416,6 +422,7 @@ int cmd_up(int argc, char **argv)
 	up.steps = up_steps;
 	up.ephemeral = opt.ephemeral;
 	up.feed_speed = opt.speed;
+	up.simulate = opt.simulate;
 	up.roles = opt.roles;
 	up.own_pg = !tg_conf_is_set(&conf, "postgres", "url");
 	up.own_redis = !tg_conf_is_set(&conf, "redis", "url");

@@ -64,6 +64,7 @@ enum up_step_id {
 	UP_CORRELATE,
 	UP_DISPATCH,
 	UP_FEED,
+	UP_SIMULATE,
 	UP_STEPS,
 };
 
@@ -106,6 +107,7 @@ struct up {
 	char packs[PATH_MAX]; /* the city's own rules; empty: none, or the configuration says */
 	char feed[PATH_MAX];  /* feed profile, or "" */
 	const char *feed_speed;
+	bool simulate;     /* devices and people beside the feed */
 	const char *roles; /* NULL: all */
 	bool ephemeral, own_pg, own_redis, own_kafka, new_database, fresh_accounts;
 	int pg_port, redis_port, kafka_port, controller_port;

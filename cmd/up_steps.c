@@ -217,6 +217,30 @@ static int feed(struct up *up, struct up_argv *argv)
 	return 0;
 }
 
+#define SIMULATED_HOURS "24"
+
+static bool no_simulation(struct up *up)
+{
+	return !up->simulate;
+}
+
+static int simulation(struct up *up, struct up_argv *argv)
+{
+	up_arg(argv, "%s", up->self);
+	up_arg(argv, "simulate");
+	up_arg(argv, "--city");
+	up_arg(argv, "%s", up->city);
+	if (up->packs[0]) {
+		up_arg(argv, "--packs");
+		up_arg(argv, "%s", up->packs);
+	}
+	up_arg(argv, "--hours");
+	up_arg(argv, SIMULATED_HOURS);
+	up_arg(argv, "--ledger");
+	up_arg(argv, "%s/ledger.ndjson", up->state);
+	return 0;
+}
+
 bool up_find_feed(struct up *up, const char *name)
 {
 	int n = snprintf(up->feed, sizeof(up->feed), "%s/feeds/%s.yaml", up->city, name);
@@ -269,4 +293,5 @@ struct up_step up_steps[UP_STEPS] = {
 	SERVICE(UP_DISPATCH, "dispatch", ROLES_NEED, 60, no_dispatch, role_dispatch, dispatch_ready,
 		SIGTERM, false),
 	ONCE(UP_FEED, "feed", FEED_NEEDS, 0, no_feed, feed, false),
+	ONCE(UP_SIMULATE, "simulate", FEED_NEEDS, 0, no_simulation, simulation, false),
 };

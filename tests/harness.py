@@ -325,6 +325,24 @@ class City:
         return records
 
 
+def judged(city):
+    """Everything stored is published, and correlate has consumed every located record."""
+    import redis
+    if city.value("SELECT count(*) FROM tongguan.source_offset WHERE forwarded < next"):
+        return False
+    client = redis.Redis.from_url(city.env["TONGGUAN_REDIS_URL"])
+    consumer = Consumer({"bootstrap.servers": city.env["TONGGUAN_KAFKA_BROKERS"], "group.id": "test-look"})
+    try:
+        for p in consumer.list_topics("tongguan.events.located", timeout=10).topics["tongguan.events.located"].partitions:
+            _, high = consumer.get_watermark_offsets(TopicPartition("tongguan.events.located", p), timeout=10)
+            # Progress records go on arriving each second: a few may be under way.
+            if int(client.hget(f"tg:{{p{p}}}:meta", "offset") or 0) + 60 < high:
+                return False
+    finally:
+        consumer.close()
+    return True
+
+
 # ---- events -----------------------------------------------------------------------------------------------------------------
 
 # A point in the middle of Boston's street grid.
