@@ -34,7 +34,8 @@ static const char usage[] =
 	"city's data, and prints the\n"
 	"console's address and the demo accounts. Ctrl-C stops everything it started.\n"
 	"  --city DIR|NAME  a city folder, or one that ships (default boston)\n"
-	"  --feed NAME      feeds/NAME.yaml of the city folder (default reports; none: no feed)\n"
+	"  --feed NAME      feeds/NAME.yaml of the city folder (default all of them; none: no "
+	"feed)\n"
 	"  --speed N|max    how fast recorded time runs in the feed (default 60)\n"
 	"  --simulate       beside it the city's devices and people, live for a day (tongguan "
 	"simulate)\n"
@@ -432,8 +433,8 @@ int cmd_up(int argc, char **argv)
 		return rc;
 	find_packs(&up);
 	if (!opt.feed)
-		up_find_feed(&up, "reports");
-	else if (strcmp(opt.feed, "none") != 0 && !up_find_feed(&up, opt.feed))
+		up_find_feeds(&up, NULL);
+	else if (strcmp(opt.feed, "none") != 0 && !up_find_feeds(&up, opt.feed))
 		return tg_cmd_usage(NAME, "the city has no feeds/%s.yaml", opt.feed);
 	if (up_setup(&up))
 		return TG_EXIT_FAILED;

@@ -94,7 +94,8 @@ struct up_step {
 };
 
 /* One of the roles that have an account of their own in our PostgreSQL. */
-#define UP_PG_ROLES 3
+#define UP_PG_ROLES  3
+#define UP_FEEDS_MAX 8
 
 struct up {
 	struct tg_conf *conf;
@@ -105,7 +106,8 @@ struct up {
 	char logs[PATH_MAX];
 	char city[PATH_MAX];  /* city folder */
 	char packs[PATH_MAX]; /* the city's own rules; empty: none, or the configuration says */
-	char feed[PATH_MAX];  /* feed profile, or "" */
+	char feeds[UP_FEEDS_MAX][PATH_MAX]; /* profiles, merged by time */
+	size_t feeds_len;
 	const char *feed_speed;
 	bool simulate;     /* devices and people beside the feed */
 	const char *roles; /* NULL: all */
@@ -125,8 +127,8 @@ struct up {
 extern struct up_step up_steps[UP_STEPS];
 extern const char *const up_pg_roles[UP_PG_ROLES]; /* "ingest", …: the account is tongguan_NAME */
 
-/* The city folder's feeds/NAME.yaml; false when there is none. */
-bool up_find_feed(struct up *up, const char *name);
+/* Adds the city folder's feeds/NAME.yaml; NULL: all of them. False when there is none. */
+bool up_find_feeds(struct up *up, const char *name);
 /* The named step's log file. */
 void up_log_path(const struct up *up, const struct up_step *step, char out[PATH_MAX]);
 

@@ -5,6 +5,7 @@
 #include <sys/time.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -202,14 +203,15 @@ static bool dispatch_ready(struct up *up)
 
 static bool no_feed(struct up *up)
 {
-	return !up->feed[0];
+	return !up->feeds_len;
 }
 
 static int feed(struct up *up, struct up_argv *argv)
 {
 	up_arg(argv, "%s", up->self);
 	up_arg(argv, "feed");
-	up_arg(argv, "%s", up->feed);
+	for (size_t i = 0; i < up->feeds_len; i++)
+		up_arg(argv, "%s", up->feeds[i]);
 	up_arg(argv, "--speed");
 	up_arg(argv, "%s", up->feed_speed);
 	up_arg(argv, "--shift-to");
@@ -241,14 +243,18 @@ static int simulation(struct up *up, struct up_argv *argv)
 	return 0;
 }
 
-bool up_find_feed(struct up *up, const char *name)
+bool up_find_feeds(struct up *up, const char *name)
 {
-	int n = snprintf(up->feed, sizeof(up->feed), "%s/feeds/%s.yaml", up->city, name);
+	char pattern[PATH_MAX];
+	glob_t found;
+	int n = snprintf(pattern, sizeof(pattern), "%s/feeds/%s.yaml", up->city, name ? name : "*");
 
-	if (n > 0 && n < (int)sizeof(up->feed) && access(up->feed, R_OK) == 0)
-		return true;
-	up->feed[0] = '\0';
-	return false;
+	if (n < 0 || n >= (int)sizeof(pattern) || glob(pattern, 0, NULL, &found))
+		return false;
+	for (size_t i = 0; i < found.gl_pathc && up->feeds_len < UP_FEEDS_MAX; i++)
+		snprintf(up->feeds[up->feeds_len++], PATH_MAX, "%s", found.gl_pathv[i]);
+	globfree(&found);
+	return up->feeds_len > 0;
 }
 
 #define ROLES_NEED (BIT(UP_PG_ACCOUNTS) | BIT(UP_CITY) | BIT(UP_TOPICS) | BIT(UP_REDIS))

@@ -343,8 +343,6 @@ def main():
     make_calendar(folder)
     make_shapes(folder, sys.argv[2])
     make_feed(folder, reports, types)
-    write_csv(os.path.join(folder, "devices.csv"),
-              "device_id,source_kind,lon,lat,datum,name,report_every_s".split(","), [])
 
 
 if __name__ == "__main__":
