@@ -1,12 +1,13 @@
 // Doing: one request per decision, with a key of its own, and an honest word about what came of it.
 import { signal } from "@preact/signals";
-import { call, Problem, requestKey } from "./api";
-import { tail } from "./format";
+import { call, Problem, requestKey, serverNow } from "./api";
+import { stretch, tail } from "./format";
 import { caseById, learn, refresh, select, selected } from "./store";
 import { t, tn } from "./text";
 import { session } from "./api";
 import type { Case, LogRow } from "./types";
-import { panel, say, type Target, toast } from "./ui";
+import { panel, say, type Target, toast, undo } from "./ui";
+import { PRIMARY } from "./keys";
 
 /** What is on its way, by case: the row shows it at once. */
 export const sending = signal<ReadonlyMap<string, string>>(new Map());
@@ -42,32 +43,82 @@ export function sayNotAllowed(c: Case, action: string) {
 	}));
 }
 
-/** Who was quicker: the last entry of the log that is not ours. */
-async function winner(id: string): Promise<string> {
+/** Who was quicker, and when: the last entry of the log that is not ours. */
+async function winner(id: string): Promise<{ who: string; when: string }> {
 	try {
 		const log = await call<{ items: LogRow[] }>(`/cases/${encodeURIComponent(id)}/log`);
-		const last = log.items.reduce<LogRow | undefined>((a, b) => (a && a.seq > b.seq ? a : b), undefined);
-		if (last?.actor && last.actor !== session.peek()?.name) return last.actor;
+		const theirs = log.items.filter((row) => row.actor && row.actor !== session.peek()?.name && row.action !== "comment" && row.action !== "contact");
+		const last = theirs.reduce<LogRow | undefined>((a, b) => (a && a.seq > b.seq ? a : b), undefined);
+		if (last?.actor) {
+			const seconds = Math.max(0, (serverNow() - Date.parse(last.at)) / 1000);
+			return {
+				who: last.actor_role ? `${tn("role", last.actor_role)} ${last.actor}` : last.actor,
+				when: t("conflict.ago", { t: stretch(seconds, "h", 28_800).join("\u00a0"), act: actionName(last.action) }),
+			};
+		}
 	} catch (error) {
 		if (!(error instanceof Problem)) throw error;
 	}
-	return t("conflict.someone");
+	return { who: t("conflict.someone"), when: "" };
+}
+
+/** What the loser may do on this case now, as a word and a key. */
+function nextStep(c: Case | undefined): { text: string; target: Target } | null {
+	const target = c && (allowed(c).find(({ action }) => PRIMARY.has(action)) ?? allowed(c)[0]);
+	return target ? { text: actionName(target.action), target } : null;
 }
 
 async function explain(problem: Problem, id: string, action: string) {
 	const act = actionName(action);
 	const show = { label: t("look"), run: () => select(id) };
 	if (problem.status === 409) {
-		const raced = typeof problem.body.version === "number";
 		const fresh = await call<Case>(`/cases/${encodeURIComponent(id)}`).catch(() => null);
 		if (fresh) learn(fresh);
 		const state = tn("state", fresh?.state ?? caseById(id)?.peek().case.state);
-		toast("warn", raced ? t("conflict.version", { who: await winner(id), state, act }) : t("conflict.state", { state, act }), show);
+		const { who, when } = await winner(id);
+		const next = nextStep(fresh ?? undefined);
+		const raced = typeof problem.body.version === "number" || when !== "";
+		const head = raced ? t("conflict.version", { who, when, state, act }) : t("conflict.state", { state, act });
+		toast("warn", `${tail(caseById(id)?.peek().case.case_no ?? "")} ${head} ${next ? t("conflict.next", { act: next.text }) : t("conflict.nothing")}`,
+			next ? {
+				label: next.text,
+				run: () => {
+					select(id);
+					panel.value = next.target;
+				},
+			} : show);
 	} else if (problem.status === 403) {
 		toast("warn", t("refused.role", { act }), show);
 	} else {
 		toast("warn", t("refused.values", { act, why: problem.detail }), show);
 	}
+}
+
+const UNDO_MS = 10_000;
+/** Steps that the table of transitions has a way back for. */
+const WAY_BACK: Record<string, string> = { merge: "unmerge", grant_suspension: "resume" };
+
+/** After a step that can be taken back by me: offer it for ten seconds. */
+async function offerUndo(id: string, action: string) {
+	const back = WAY_BACK[action];
+	const fresh = back && (await call<Case>(`/cases/${encodeURIComponent(id)}`).catch(() => null));
+	const target = fresh && targetOf(fresh, back);
+	if (!target) return;
+	learn(fresh);
+	const offer = { label: actionName(back), run: () => void perform(fresh, target, {}) };
+	undo.value = offer;
+	setTimeout(() => {
+		if (undo.peek() === offer) undo.value = null;
+	}, UNDO_MS);
+	const button = { label: `${t("undo")} u`, run: takeBack };
+	toast("done", t("done.act", { act: actionName(action), no: fresh.case_no.slice(-6) }), button, UNDO_MS);
+}
+
+export function takeBack() {
+	const offer = undo.peek();
+	if (!offer) return say(t("undo.none"));
+	undo.value = null;
+	offer.run();
 }
 
 async function post(id: string, target: Target, body: Record<string, unknown>, key: string): Promise<boolean> {
@@ -80,6 +131,7 @@ async function post(id: string, target: Target, body: Record<string, unknown>, k
 		if (answer?.case_no && answer.case_id === id) learn(answer as Case);
 		refresh(id);
 		toast("done", t("done.act", { act: actionName(target.action), no: caseById(id)?.peek().case.case_no.slice(-6) ?? "" }));
+		void offerUndo(id, target.action);
 		return true;
 	} catch (error) {
 		if (!(error instanceof Problem)) throw error;

@@ -89,6 +89,28 @@ export async function call<T>(path: string, options: Options = {}): Promise<T> {
 	return (text ? JSON.parse(text) : undefined) as T;
 }
 
+/** Sends a file as it is. */
+export async function upload<T>(path: string, file: Blob): Promise<T> {
+	let answer: Response;
+	try {
+		answer = await fetch(`/api/v1${path}`, {
+			method: "POST", credentials: "same-origin", cache: "no-store", body: file,
+			headers: { accept: "application/json", "content-type": file.type, "x-csrf-token": session.value?.csrf ?? "" },
+		});
+	} catch {
+		throw new Problem(0, "network");
+	}
+	noteServerTime(answer);
+	if (!answer.ok) {
+		if (answer.status === 401 && session.value) {
+			expired.value = true;
+			session.value = null;
+		}
+		throw await problemOf(answer);
+	}
+	return (await answer.json()) as T;
+}
+
 /** A request key; crypto.randomUUID exists only in secure contexts, an intranet address is not one. */
 export function requestKey(): string {
 	const bytes = crypto.getRandomValues(new Uint8Array(16));

@@ -1,9 +1,11 @@
 // The keyboard. Nothing acts while an input method composes, nor a single key inside an editable field.
-import { allowed, perform, sayNotAllowed, targetOf } from "./act";
-import { caseById, neighbour, order, resort, select, selected, touched, VIEWS, view } from "./store";
-import { t } from "./text";
+import { effect } from "@preact/signals";
+import { allowed, perform, sayNotAllowed, sending, takeBack, targetOf } from "./act";
+import { session } from "./api";
+import { caseById, neighbour, order, resort, select, selected, touched, view, views } from "./store";
+import { t, tn } from "./text";
 import type { Case } from "./types";
-import { help, isSmall, mapShown, more, panel, say, singleKeys, why } from "./ui";
+import { contactOpen, help, isSmall, layersOpen, mapShown, more, panel, replay, say, singleKeys, why } from "./ui";
 
 /** Key caps of actions; the first action a case allows for a key takes it. */
 export const ACTION_KEYS: Record<string, readonly string[]> = {
@@ -13,20 +15,26 @@ export const ACTION_KEYS: Record<string, readonly string[]> = {
 	r: ["rework", "return", "uphold"],
 	m: ["merge"],
 	s: ["request_suspension", "grant_suspension", "resume"],
+	S: ["deny_suspension"],
 	e: ["request_extension", "grant_extension"],
+	E: ["deny_extension"],
 	c: ["comment"],
 	v: ["send_check", "send_verify", "verify_result"],
 	i: ["sign"],
-	b: ["complete"],
+	b: ["complete", "self_dispose"],
 	p: ["check_pass"],
 	P: ["check_fail"],
 	z: ["close"],
+	y: ["forward"],
 	A: ["refuse", "not_file"],
+	M: ["unmerge"],
+	h: ["remind", "supervise"],
+	"+": ["add_assist"],
 };
 
 export function capOf(action: string): string | undefined {
 	for (const [key, actions] of Object.entries(ACTION_KEYS)) {
-		if (actions.includes(action)) return key >= "a" ? key : `⇧${key.toLowerCase()}`;
+		if (actions.includes(action)) return key >= "a" || key < "A" ? key : `⇧${key.toLowerCase()}`;
 	}
 	return undefined;
 }
@@ -47,6 +55,16 @@ function current(): Case | undefined {
 	return id ? caseById(id)?.peek().case : undefined;
 }
 
+/** A key pressed while a step was under way. */
+let after: { key: string; id: string } | null = null;
+
+effect(() => {
+	const next = after;
+	if (!next || sending.value.has(next.id)) return;
+	after = null;
+	if (selected.peek() === next.id) queueMicrotask(() => actionKey(next.key));
+});
+
 /** A key for an action: the panel opens, or what needs no choice is done at once. */
 function actionKey(key: string): boolean {
 	const names = ACTION_KEYS[key];
@@ -54,6 +72,11 @@ function actionKey(key: string): boolean {
 	const c = current();
 	if (!c) {
 		say(t("key.nocase"));
+		return true;
+	}
+	// A step of this very case is under way: the key counts when its answer is there.
+	if (sending.peek().has(c.case_id)) {
+		after = { key, id: c.case_id };
 		return true;
 	}
 	const target = names.map((name) => targetOf(c, name)).find((found) => found !== undefined);
@@ -71,9 +94,11 @@ export function move(step: 1 | -1) {
 
 function escape() {
 	if (help.peek()) help.value = false;
+	else if (replay.peek()) replay.value = null;
 	else if (more.peek()) more.value = false;
 	else if (panel.peek()) panel.value = null;
 	else if (why.peek()) why.value = false;
+	else if (contactOpen.peek()) contactOpen.value = null;
 	else focusOn("[data-testid=queue]");
 }
 
@@ -90,6 +115,31 @@ function go(key: string) {
 	}
 }
 
+const CONTACT_ROLES = ["operator", "shift_lead", "supervisor", "leader"];
+
+function callReporter() {
+	const id = selected.peek();
+	if (!id) return say(t("key.nocase"));
+	if (!CONTACT_ROLES.includes(session.peek()?.role ?? "")) return say(t("contact.role", { role: tn("role", session.peek()?.role) }));
+	contactOpen.value = contactOpen.peek() === id ? null : id;
+}
+
+function openMore() {
+	more.value = !more.peek();
+	if (more.peek()) requestAnimationFrame(() => focusOn(".menu.open button"));
+}
+
+/** While the past is shown, arrows and the space bar are its. */
+function replayKey(key: string): boolean {
+	const state = replay.peek();
+	if (!state) return false;
+	if (key === "ArrowRight") replay.value = { at: state.at + 1, playing: false };
+	else if (key === "ArrowLeft") replay.value = { at: Math.max(1, state.at - 1), playing: false };
+	else if (key === " ") replay.value = { ...state, playing: !state.playing };
+	else return false;
+	return true;
+}
+
 const PLAIN: Record<string, () => void> = {
 	j: () => move(1),
 	k: () => move(-1),
@@ -101,7 +151,12 @@ const PLAIN: Record<string, () => void> = {
 	w: () => (why.value = !why.peek()),
 	"/": () => focusOn("[data-testid=search]"),
 	"?": () => (help.value = !help.peek()),
-	".": () => (more.value = !more.peek()),
+	".": openMore,
+	u: takeBack,
+	o: callReporter,
+	t: () => (replay.value = replay.peek() ? null : { at: 1, playing: false }),
+	F: () => focusOn("[data-testid=filter-street]"),
+	l: () => (layersOpen.value = !layersOpen.peek()),
 	"\\": () => (mapShown.value = !mapShown.peek()),
 	"[": () => dispatchEvent(new CustomEvent("map-zoom", { detail: -1 })),
 	"]": () => dispatchEvent(new CustomEvent("map-zoom", { detail: 1 })),
@@ -122,6 +177,10 @@ function onKey(event: KeyboardEvent) {
 		if (selected.peek()) focusOn("[data-testid=case]");
 		return;
 	}
+	if (replayKey(event.key)) {
+		event.preventDefault();
+		return;
+	}
 	if (performance.now() - prefixed < 1000) {
 		prefixed = 0;
 		go(event.key);
@@ -132,7 +191,7 @@ function onKey(event: KeyboardEvent) {
 		prefixed = performance.now();
 		return;
 	}
-	const viewAt = VIEWS[Number(event.key) - 1];
+	const viewAt = views.peek()[Number(event.key) - 1];
 	const inCase = event.target instanceof HTMLElement && event.target.closest("[data-testid=case]") !== null;
 	if (viewAt) view.value = viewAt;
 	else if (PLAIN[event.key] && !(inCase && event.key.startsWith("Arrow"))) PLAIN[event.key]?.();

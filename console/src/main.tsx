@@ -1,8 +1,9 @@
 // The operator console: signed out it is a door, signed in it is three panes around one selection.
-import { effect, useComputed } from "@preact/signals";
-import { render } from "preact";
+import { effect, signal, useComputed } from "@preact/signals";
+import { type FunctionComponent, render } from "preact";
 import { restoreSession, session } from "./api";
 import { CasePane } from "./case/case";
+import { Lightbox } from "./case/photos";
 import { Banners, Foot, Help, Rail, Toasts } from "./frame/frame";
 import { SignIn } from "./frame/signin";
 import { Top } from "./frame/top";
@@ -29,12 +30,20 @@ function Desk() {
 			<Banners />
 			<Toasts />
 			<Help />
+			<Lightbox />
 		</div>
 	);
 }
 
+/** The inspector's page, fetched for inspectors alone. */
+const phone = signal<FunctionComponent | null>(null);
+
 function Console() {
-	return session.value ? <Desk /> : <SignIn />;
+	if (!session.value) return <SignIn />;
+	if (session.value.role !== "inspector") return <Desk />;
+	const Phone = phone.value;
+	if (!Phone) void import("./work/phone").then((module) => (phone.value = module.default));
+	return Phone && <><Phone /><Toasts /></>;
 }
 
 effect(() => {

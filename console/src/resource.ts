@@ -13,8 +13,9 @@ export interface Resource<T> {
 
 const SLOW_MS = 150;
 
-/** Reads `path` again whenever it or `stamp` changes. Data of the same path stay until the new answer is there. */
-export function useResource<T>(path: string | null, stamp: unknown = 0): Resource<T> {
+/** Reads `path` again whenever it or `stamp` changes, by POST where there is a `body` (a question, nothing is stored). Data of the
+ * same path stay until the new answer is there. */
+export function useResource<T>(path: string | null, stamp: unknown = 0, body?: unknown): Resource<T> {
 	const state: Signal<{ path: string | null; data: T | null; error: Problem | null; slow: boolean }> = useSignal({
 		path, data: null, error: null, slow: false,
 	});
@@ -27,7 +28,7 @@ export function useResource<T>(path: string | null, stamp: unknown = 0): Resourc
 		const slow = setTimeout(() => {
 			if (!state.peek().data) state.value = { ...state.peek(), slow: true };
 		}, SLOW_MS);
-		call<T>(path, { signal: abort.signal }).then(
+		call<T>(path, { signal: abort.signal, ...(body !== undefined && { method: "POST", body }) }).then(
 			(data) => (state.value = { path, data, error: null, slow: false }),
 			(error: unknown) => {
 				if (abort.signal.aborted) return;

@@ -5,7 +5,7 @@ import { isTerminal, type Level, LEVELS, type Left, timeLeft } from "./clock";
 import { zone } from "./format";
 import { type StreamEvent, startStream, stopStream } from "./stream";
 import { either, lang, type TextKey } from "./text";
-import type { Case, City, Department, Role } from "./types";
+import type { Case, City, Department, Role, Task, WorkTask } from "./types";
 
 const OPEN_STATES = "new,verifying,to_file,to_dispatch,assigned,handling,review,checking,to_close";
 const PAGE = 200;
@@ -36,7 +36,42 @@ export const changes = signal(0);
 
 export const caseById = (id: string) => cases.get(id);
 export const allCases = () => cases.values();
-export const leftOf = (known: Known, at: number): Left => timeLeft(known.case, known.asOf, at);
+export const leftOf = (known: Known, at: number): Left => timeLeft(waitsOn(known.case), known.asOf, at);
+
+// ---- a department's own part in a case ----
+
+export const isDepartment = computed(() => session.value?.role === "department");
+
+/** The task of my department; of several the one that is still to be done, else the last. */
+export function ownTask(c: Case): Task | undefined {
+	const me = session.peek();
+	if (me?.role !== "department") return undefined;
+	const own = (c.tasks ?? []).filter((task) => task.department === me.department);
+	return own.find((task) => task.state === "assigned" || task.state === "signed") ?? own.at(-1);
+}
+
+/** A department sees what it has to do and what it has reported done, not what it gave back. */
+function concerns(c: Case): boolean {
+	const task = ownTask(c);
+	return !task || task.state === "assigned" || task.state === "signed" || task.state === "done";
+}
+
+const waits = new WeakMap<Case, Case>();
+
+/** The case with the clock that I wait on: a department's is its task's own. */
+export function waitsOn(c: Case): Case {
+	const task = ownTask(c);
+	if (!task || task.clock === undefined) return c;
+	let mine = waits.get(c);
+	if (!mine) {
+		mine = {
+			...c, clock: task.clock, suspended: task.suspended ?? c.suspended ?? false, suspended_until: task.suspended_until ?? c.suspended_until ?? null,
+			handle_due_at: task.due_at ?? c.handle_due_at ?? null,
+		};
+		waits.set(c, mine);
+	}
+	return mine;
+}
 
 // ---- what my role does next ----
 
@@ -54,15 +89,20 @@ const TURN: Record<Role, readonly string[]> = {
 
 export function isMine(c: Case): boolean {
 	const me = session.value;
+	const task = ownTask(c);
+	if (task) return task.state === "assigned" || task.state === "signed";
 	return me !== null && TURN[me.role]?.includes(c.state) === true;
 }
 
 // ---- views and filters ----
 
-export type View = "mine" | "over" | "soon" | "returned" | "review" | "open";
-export const VIEWS: readonly View[] = ["mine", "over", "soon", "returned", "review", "open"];
+export type View = "mine" | "over" | "soon" | "returned" | "review" | "open" | "asked" | "sign" | "handle" | "sent";
+const DESK_VIEWS: readonly View[] = ["mine", "over", "soon", "returned", "review", "asked", "open"];
+const TASK_VIEWS: readonly View[] = ["sign", "handle", "over", "soon", "asked", "sent", "open"];
+export const views = computed(() => (isDepartment.value ? TASK_VIEWS : DESK_VIEWS));
 export const VIEW_TEXT: Record<View, TextKey> = {
 	mine: "view.mine", over: "view.over", soon: "view.soon", returned: "view.returned", review: "view.review", open: "view.open",
+	asked: "view.asked", sign: "view.sign", handle: "view.handle", sent: "view.sent",
 };
 
 export const view = signal<View>("open");
@@ -77,6 +117,10 @@ function inView(name: View, c: Case, level: Level): boolean {
 	case "soon": return level === "80" || level === "70";
 	case "returned": return c.state === "to_dispatch" && (c.return_count ?? 0) > 0;
 	case "review": return c.state === "review";
+	case "asked": return c.tasks?.some((task) => task.request) === true;
+	case "sign": return ownTask(c)?.state === "assigned";
+	case "handle": return ownTask(c)?.state === "signed";
+	case "sent": return ownTask(c)?.state === "done";
 	case "open": return true;
 	}
 }
@@ -104,7 +148,9 @@ export const order = signal<Entry[]>([]);
 export const waiting = signal<ReadonlySet<string>>(new Set());
 /** Arrived since the page was opened and not looked at yet. */
 export const unread = signal<ReadonlySet<string>>(new Set());
-export const counts = signal<Record<View, number>>({ mine: 0, over: 0, soon: 0, returned: 0, review: 0, open: 0 });
+type Counts = Record<View, number>;
+const noCounts = (): Counts => ({ mine: 0, over: 0, soon: 0, returned: 0, review: 0, open: 0, asked: 0, sign: 0, handle: 0, sent: 0 });
+export const counts = signal<Counts>(noCounts());
 /** The next case to become due, for the empty state. */
 export const nextDue = signal<number | null>(null);
 
@@ -117,23 +163,24 @@ export function touched() {
 }
 
 /** Counts for every view, and the ids that belong in the current one. */
-function survey(at: number): { ids: Map<string, Left>; totals: Record<View, number>; next: number | null } {
-	const totals: Record<View, number> = { mine: 0, over: 0, soon: 0, returned: 0, review: 0, open: 0 };
+function survey(at: number): { ids: Map<string, Left>; totals: Counts; next: number | null } {
+	const totals = noCounts();
+	const names = views.peek();
 	const ids = new Map<string, Left>();
 	let next: number | null = null;
 	for (const [id, known] of cases) {
 		const { case: c } = known.peek();
-		if (isTerminal(c)) continue;
+		if (isTerminal(c) || !concerns(c)) continue;
 		const left = leftOf(known.peek(), at);
-		for (const name of VIEWS) if (inView(name, c, left.level)) totals[name]++;
+		for (const name of names) if (inView(name, c, left.level)) totals[name]++;
 		if (left.due !== null && left.due > at && (next === null || left.due < next)) next = left.due;
 		if (inView(view.value, c, left.level) && matches(c)) ids.set(id, left);
 	}
 	return { ids, totals, next };
 }
 
-function publish(totals: Record<View, number>, next: number | null) {
-	if (VIEWS.some((name) => counts.peek()[name] !== totals[name])) counts.value = totals;
+function publish(totals: Counts, next: number | null) {
+	if (views.peek().some((name) => counts.peek()[name] !== totals[name])) counts.value = totals;
 	nextDue.value = next;
 }
 
@@ -299,26 +346,47 @@ async function fetchCase(id: string) {
 	}
 }
 
+/** The case as its task knows it: the task itself among what is known of its tasks. */
+function caseOf({ case: c, ...task }: WorkTask): Case {
+	const others = (cases.get(c.case_id)?.peek().case.tasks ?? []).filter((other) => other.task_id !== task.task_id);
+	return { ...c, tasks: [task, ...others] };
+}
+
+async function pages<T>(path: string, take: (items: T[], first: boolean) => void) {
+	let cursor: string | null = null;
+	for (let page = 0; page < PAGES_MAX; page++) {
+		const got: { items: T[]; next_cursor?: string | null } =
+			await call(`${path}&limit=${PAGE}${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`);
+		take(got.items, page === 0);
+		cursor = got.next_cursor ?? null;
+		if (!cursor) break;
+	}
+}
+
 /** Read the whole list again, page by page; what is shown stays until the new answer is complete. */
 export async function loadList(onPage: () => void = () => {}) {
 	const seen = new Set<string>();
 	listWhole.value = false;
+	const take = (items: Case[], first: boolean) => {
+		batch(() => {
+			for (const c of items) {
+				seen.add(c.case_id);
+				learn(c);
+			}
+			listState.value = "ready";
+			if (first) resort();
+		});
+		onPage();
+	};
 	try {
-		let cursor: string | null = null;
-		for (let page = 0; page < PAGES_MAX; page++) {
-			const query: string = `?state=${OPEN_STATES}&sort=due&limit=${PAGE}${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`;
-			const got: { items: Case[]; next_cursor?: string | null } = await call(`/cases${query}`);
-			batch(() => {
-				for (const c of got.items) {
-					seen.add(c.case_id);
-					learn(c);
-				}
-				listState.value = "ready";
-				if (page === 0) resort();
-			});
-			onPage();
-			cursor = got.next_cursor ?? null;
-			if (!cursor) break;
+		if (isDepartment.peek()) {
+			// Its tasks first, by their own clocks; then what it has reported done and others still look at.
+			await pages<WorkTask>("/tasks?state=assigned,signed", (items, first) => take(items.map(caseOf), first));
+			await pages<Case>("/cases?state=review,checking,to_close&sort=due", (items) => take(items, false));
+			resort();
+		} else {
+			const states = session.peek()?.role === "inspector" ? TURN.inspector.join() : OPEN_STATES;
+			await pages<Case>(`/cases?state=${states}&sort=due`, take);
 		}
 	} catch (error) {
 		if (!(error instanceof Problem)) throw error;
@@ -384,7 +452,7 @@ function tick() {
 
 export function openDesk() {
 	const me = session.peek();
-	view.value = me && TURN[me.role]?.length > 0 ? "mine" : "open";
+	view.value = me?.role === "department" ? "open" : me && TURN[me.role]?.length > 0 ? "mine" : "open";
 	listState.value = "loading";
 	// Listening starts before the list is read: what changes in between is fetched by its event.
 	void startStream(onEvent);

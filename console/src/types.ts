@@ -48,8 +48,29 @@ export interface Task {
 	due_at?: string | null;
 	done_at?: string | null;
 	result?: string | null;
+	/** What the department asks for and nobody has answered yet. */
+	request?: TaskRequest | null;
+	/** Extensions granted. */
+	extensions?: number;
 	suspended?: boolean;
+	suspended_until?: string | null;
+	clock?: Clock | null;
 	allowed_actions?: string[];
+}
+
+export interface TaskRequest {
+	kind: "extension" | "suspension";
+	by?: string | null;
+	until?: string | null;
+	reason?: string | null;
+	at?: string | null;
+	actor?: string | null;
+}
+
+/** A task of the list `/tasks`: with what the department must know of its case. */
+export interface WorkTask extends Task {
+	case_id: string;
+	case: Case;
 }
 
 export interface Case {
@@ -91,6 +112,12 @@ export interface Case {
 	rework_count?: number;
 	return_count?: number;
 	merged_count?: number;
+	/** The case this one was merged into. */
+	merged_into?: string | null;
+	merged?: MergedCase[];
+	/** Distinct reporters, those of merged cases included. */
+	reporters?: number;
+	reply_due_at?: string | null;
 	extension_count?: number;
 	assist_count?: number;
 	recurrence?: boolean;
@@ -98,6 +125,65 @@ export interface Case {
 	clock?: Clock | null;
 	tasks?: Task[];
 	allowed_actions?: string[];
+}
+
+export interface MergedCase {
+	case_id: string;
+	case_no: string;
+	title?: string | null;
+	reported_at?: string | null;
+}
+
+/** Why the server ranks something: said in both languages. */
+export interface Reason {
+	code: string;
+	zh: string;
+	en: string;
+}
+
+/** A department for this case, as `/cases/{id}/candidates` ranks it. */
+export interface Candidate {
+	department: string;
+	name_zh: string;
+	name_en?: string | null;
+	short_zh?: string | null;
+	short_en?: string | null;
+	pinyin?: string | null;
+	role?: "lead" | "assist" | null;
+	score?: number | null;
+	reasons?: Reason[];
+	/** If it were dispatched now. */
+	due_at?: string | null;
+	limit?: string | null;
+	calendar?: string | null;
+	on_duty?: boolean | null;
+	open_tasks?: number | null;
+}
+
+/** An open case this one may repeat, as `/cases/{id}/duplicates` ranks it. */
+export interface Duplicate {
+	case_id: string;
+	case_no: string;
+	title: string;
+	state: CaseState;
+	reported_at: string;
+	score?: number | null;
+	distance_m?: number | null;
+	age_s?: number | null;
+	reasons?: Reason[];
+	merged_children?: number;
+}
+
+export interface Incident {
+	incident_id: string;
+	rule_id: string;
+	rule_version?: number;
+	state: string;
+	first_event_at: string;
+	last_event_at: string;
+	detected_at?: string | null;
+	event_count?: number;
+	explanation?: Record<string, unknown> | null;
 }
 
 export interface LogRow {
@@ -134,6 +220,7 @@ export interface DeadlineClock {
 }
 
 export interface Evidence {
+	event_uid?: string;
 	source_id: string;
 	event_id: string;
 	source_kind: string;
@@ -143,7 +230,7 @@ export interface Evidence {
 	unit?: string | null;
 	title?: string | null;
 	text?: string | null;
-	payload?: { report?: { title?: string; text?: string }; reading?: { unit?: string } } | null;
+	payload?: { report?: { title?: string; text?: string; photo_urls?: string[] }; reading?: { unit?: string } } | null;
 }
 
 export interface Department {

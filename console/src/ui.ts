@@ -14,7 +14,15 @@ export const panel = signal<Target | null>(null);
 export const why = signal(false);
 export const help = signal(false);
 export const more = signal(false);
-/** Below 1600 px case and map share a place. */
+/** The case whose reporters' contacts are shown. */
+export const contactOpen = signal<string | null>(null);
+/** The timeline as it stood after so many entries; null: all of it. */
+export const replay = signal<{ at: number; playing: boolean } | null>(null);
+/** The way back of what was just done, while it exists. */
+export const undo = signal<{ label: string; run: () => void } | null>(null);
+/** The map's choice of layers. */
+export const layersOpen = signal(false);
+/** On a small screen case and map share a place. */
 export const mapShown = signal(false);
 /** A word in the foot line: why a key did nothing. */
 export const footNote = signal("");
@@ -63,13 +71,13 @@ export interface Toast {
 export const toasts = signal<readonly Toast[]>([]);
 let toastId = 0;
 
-export function toast(kind: Toast["kind"], text: string, button?: Toast["button"]) {
+export function toast(kind: Toast["kind"], text: string, button?: Toast["button"], ms = 5000) {
 	const id = ++toastId;
 	// Of things that went well the last is enough.
 	const kept = kind === "done" ? toasts.peek().filter((entry) => entry.kind === "warn") : toasts.peek();
 	toasts.value = [...kept.slice(-2), { id, kind, text, ...(button && { button }) }];
 	// Work not done stays until it is seen to.
-	if (kind === "done") setTimeout(() => dropToast(id), 5000);
+	if (kind === "done") setTimeout(() => dropToast(id), ms);
 	else if (!button) setTimeout(() => dropToast(id), 12_000);
 }
 
@@ -79,7 +87,7 @@ export function dropToast(id: number) {
 
 // ---- sizes that the script and the style sheet must agree on ----
 
-const small = matchMedia("(max-width: 1599px)");
+const small = matchMedia("(max-width: 1759px)");
 export const isSmall = signal(small.matches);
 small.addEventListener("change", () => (isSmall.value = small.matches));
 

@@ -1,23 +1,26 @@
 // One case, top to bottom: number, title, place, six steps, clocks, what may be done, and what it rests on.
-import { distance, instant, metres, tail, timeOfDay, gridTail } from "../format";
+import { dateOnly, distance, instant, metres, tail, timeOfDay, gridTail } from "../format";
 import { Glyph } from "../glyph";
 import { flagsOf, isUrgent, placeOf, shapeOf, typeName } from "../queue/row";
 import { useResource } from "../resource";
 import {
-	allCases, type CaseSignal, caseById, changes, departmentName, gone, leftOf, now, refresh, select, selected, selectedChanged,
-	streetName,
+	allCases, type CaseSignal, caseById, changes, departmentName, gone, isDepartment, leftOf, now, ownTask, refresh, select, selected, selectedChanged,
+	streetName, waitsOn,
 } from "../store";
 import { isTerminal } from "../clock";
 import { t, type TextKey, tn } from "../text";
-import type { Case, DeadlineClock, Task } from "../types";
-import { panel } from "../ui";
+import type { Case, DeadlineClock, LogRow, Task } from "../types";
+import { contactOpen, panel } from "../ui";
+import { allowed } from "../act";
 import { ActionBar } from "./actions";
 import { Clocks } from "./clocks";
+import { Contact } from "./contact";
 import { Deadline } from "./deadline";
 import { EvidenceBlock } from "./evidence";
 import { ActionPanel } from "./panel";
 import { Block } from "./parts";
-import { Timeline } from "./timeline";
+import { Requests } from "./requests";
+import { picturesOf, Timeline } from "./timeline";
 
 const NEARBY_M = 300;
 const STEPS: readonly TextKey[] = ["step.found", "step.file", "step.dispatch", "step.handle", "step.check", "step.close"];
@@ -76,8 +79,12 @@ function Head({ known }: { known: CaseSignal }) {
 	);
 }
 
-function Tasks({ tasks }: { tasks: Task[] }) {
+/** Steps of one task that the bar above does not already offer for another. */
+function Tasks({ c, tasks }: { c: Case; tasks: Task[] }) {
 	const at = now.peek();
+	const inBar = allowed(c);
+	const own = (task: Task) => (task.allowed_actions ?? []).filter((action) => action !== "comment" && !/^(grant|deny)_/.test(action)
+		&& !inBar.some((target) => target.action === action && (!target.taskId || target.taskId === task.task_id)));
 	return (
 		<Block title={t("tasks")} sub={t("tasks.count", { n: tasks.length })}>
 			<table class="tasks">
@@ -86,10 +93,14 @@ function Tasks({ tasks }: { tasks: Task[] }) {
 						<tr key={task.task_id} data-testid="task" data-task-id={task.task_id} data-department={task.department} data-state={task.state}>
 							<td class="el">{departmentName(task.department)}</td>
 							<td class={task.role === "lead" ? "ld" : "sec"}>{tn("role", task.role)}</td>
-							<td class="el" title={task.result ?? ""}>{tn("task", task.state)}{task.suspended ? ` · ${t("level.hold")}` : ""}</td>
+							<td class="el" title={task.result ?? ""}>{tn("task", task.state)}
+								{task.suspended ? ` · ${task.suspended_until ? t("hold.until", { d: dateOnly(Date.parse(task.suspended_until), at) }) : t("level.hold")}` : ""}
+								{(task.extensions ?? 0) > 0 && <span class="fl">{t("flag.extended", { n: task.extensions ?? 0 })}</span>}
+								{task.result ? <span class="sec"> {task.result}</span> : ""}</td>
 							<td>
-								{task.role === "assist" && task.allowed_actions?.filter((action) => action !== "comment").map((action) => (
-									<button class="btn g" onClick={() => (panel.value = { action, taskId: task.task_id })}>{tn("act", action)}</button>
+								{own(task).map((action) => (
+									<button class="btn g" data-testid={`task-${action}`} onClick={() => (panel.value = { action, taskId: task.task_id })}>
+										{tn("act", action)}</button>
 								))}
 								{task.done_at ? t("task.done.at", { at: instant(Date.parse(task.done_at), at) })
 									: task.due_at ? t("task.due", { at: instant(Date.parse(task.due_at), at) }) : ""}
@@ -98,6 +109,33 @@ function Tasks({ tasks }: { tasks: Task[] }) {
 					))}
 				</tbody>
 			</table>
+		</Block>
+	);
+}
+
+/** Where this case went, or what came into it. */
+function Merged({ c }: { c: Case }) {
+	const into = c.merged_into;
+	const children = c.merged ?? [];
+	if (into) {
+		return (
+			<Block title={t("merged.into")} id="merged-into">
+				<button class="link" onClick={() => select(into)}>{caseById(into)?.value.case.case_no ?? t("look")}</button>
+			</Block>
+		);
+	}
+	if (children.length === 0) return null;
+	return (
+		<Block title={t("merged")} sub={t("merged.count", { n: children.length, r: c.reporters ?? children.length + 1 })} id="merged">
+			<div class="near">
+				{children.map((child) => (
+					<button key={child.case_id} data-case-id={child.case_id} onClick={() => select(child.case_id)}>
+						<Glyph shape="stopped" size={12} /><span class="el">{child.title || t("case.notype")}</span>
+						<span /><span>{child.reported_at ? instant(Date.parse(child.reported_at), now.peek(), { brief: true }) : ""}</span>
+						<span>{tail(child.case_no)}</span>
+					</button>
+				))}
+			</div>
 		</Block>
 	);
 }
@@ -138,7 +176,7 @@ function Nearby({ known }: { known: CaseSignal }) {
 	);
 }
 
-function DeadlineBlock({ id, kind, deadline }: { id: string; kind: string | undefined; deadline: ReturnType<typeof useDeadline> }) {
+function DeadlineBlock({ id, c, deadline }: { id: string; c: Case; deadline: ReturnType<typeof useDeadline> }) {
 	if (deadline.error && !deadline.data) {
 		return (
 			<Block title={t("deadline")}>
@@ -147,7 +185,7 @@ function DeadlineBlock({ id, kind, deadline }: { id: string; kind: string | unde
 			</Block>
 		);
 	}
-	return deadline.data ? <Deadline key={id} clocks={deadline.data.clocks} kind={kind} /> : null;
+	return deadline.data ? <Deadline key={id} clocks={deadline.data.clocks} kind={waitsOn(c).clock?.kind} task={ownTask(c)?.task_id} /> : null;
 }
 
 const useDeadline = (id: string) =>
@@ -156,6 +194,8 @@ const useDeadline = (id: string) =>
 function Open({ id, known }: { id: string; known: CaseSignal }) {
 	const c = known.value.case;
 	const deadline = useDeadline(id);
+	const log = useResource<{ items: LogRow[] }>(`/cases/${encodeURIComponent(id)}/log`, selectedChanged.value);
+	const tasks = (c.tasks?.length ?? 0) > 0 && <Tasks c={c} tasks={c.tasks ?? []} />;
 	return (
 		<>
 			<Head known={known} />
@@ -163,11 +203,15 @@ function Open({ id, known }: { id: string; known: CaseSignal }) {
 				<Clocks known={known} deadline={deadline.data?.clocks ?? null} />
 				<ActionBar known={known} />
 				<div class="scroll">
-					{(c.tasks?.length ?? 0) > 0 && <Tasks tasks={c.tasks ?? []} />}
-					<DeadlineBlock id={id} kind={c.clock?.kind} deadline={deadline} />
-					<EvidenceBlock id={id} />
+					{contactOpen.value === id && <Contact id={id} />}
+					<Requests c={c} />
+					<Merged c={c} />
+					{isDepartment.value && tasks}
+					<EvidenceBlock id={id} c={c} more={picturesOf(log.data?.items ?? [])} />
+					<DeadlineBlock id={id} c={c} deadline={deadline} />
+					{!isDepartment.value && tasks}
 					<Nearby known={known} />
-					<Timeline id={id} />
+					<Timeline log={log} />
 				</div>
 				{panel.value && <ActionPanel key={`${id}/${panel.value.action}/${panel.value.taskId ?? ""}`} known={known} target={panel.value} />}
 			</div>

@@ -3,7 +3,7 @@ import { isTerminal, limitOf } from "../clock";
 import { instant, leftNumber, limitText, percent, stretch, timeOfDay } from "../format";
 import { Glyph } from "../glyph";
 import { shapeOf } from "../queue/row";
-import { type CaseSignal, leftOf, now } from "../store";
+import { type CaseSignal, leftOf, now, waitsOn } from "../store";
 import { t, tn } from "../text";
 import type { DeadlineClock, Unit } from "../types";
 
@@ -47,7 +47,7 @@ function stateText(clock: DeadlineClock): string {
 
 function Big({ known }: { known: CaseSignal }) {
 	const left = leftOf(known.value, now.value);
-	const c = known.value.case;
+	const c = waitsOn(known.value.case);
 	if (left.seconds === null || !c.clock) {
 		return (
 			<div class="big">
@@ -76,7 +76,7 @@ function Big({ known }: { known: CaseSignal }) {
 }
 
 export function Clocks({ known, deadline }: { known: CaseSignal; deadline: DeadlineClock[] | null }) {
-	const c = known.value.case;
+	const c = waitsOn(known.value.case);
 	const at = now.value;
 	const seen = new Set<string>();
 	// A clock that ran more than once (after a return) is shown as it runs now.

@@ -40,7 +40,7 @@ const nameOf = (reason: string | null | undefined) => (reason && !(lang.value ==
 const PIECES_IN_STRIP = 9;
 
 /** The strip: counted time solid, the rest hatched; a hatched night is drawn shorter than it is, its hours are written. */
-function Strip({ clock }: { clock: DeadlineClock }) {
+export function Strip({ clock }: { clock: DeadlineClock }) {
 	const pieces = piecesOf(clock).slice(0, PIECES_IN_STRIP);
 	if (pieces.length === 0) return null;
 	const unit = pieceUnit(unitOf(clock.limit));
@@ -107,8 +107,9 @@ function Table({ clock }: { clock: DeadlineClock }) {
 	);
 }
 
-export function Deadline({ clocks, kind }: { clocks: DeadlineClock[]; kind: string | undefined }) {
-	const clock = clocks.filter((c) => c.clock === kind).at(-1) ?? clocks.at(-1);
+export function Deadline({ clocks, kind, task }: { clocks: DeadlineClock[]; kind: string | undefined; task: string | undefined }) {
+	const same = clocks.filter((c) => c.clock === kind);
+	const clock = same.filter((c) => task && c.task_id === task).at(-1) ?? same.at(-1) ?? clocks.at(-1);
 	if (!clock) return null;
 	const calendar = clock.calendar ? t("deadline.calendar", { name: clock.calendar }) : t("deadline.continuous");
 	return (

@@ -1,37 +1,31 @@
 // The inputs of an action panel, one component a kind of field.
 import { type Signal, useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import { limitText, metres, tail, zone } from "../format";
-import { composing } from "../keys";
-import { placeOf, typeName } from "../queue/row";
+import { limitText, zone } from "../format";
+import { typeName } from "../queue/row";
 import { useResource } from "../resource";
-import { departmentName, departments } from "../store";
 import { either, t } from "../text";
-import type { Case, CaseType, Condition } from "../types";
-import { nearbyOf } from "./case";
+import type { Case, CaseType, Condition, Task } from "../types";
+import { DepartmentField, Dispatch } from "./candidates";
+import { Label, listKeys } from "./controls";
 import type { Field } from "./forms";
+import { Merge } from "./merge";
 import type { Values } from "./panel";
 import { Waiting } from "./parts";
-import { rankDepartments, rankTypes } from "./search";
+import { PhotoField } from "./photos";
+import { RequestLine } from "./requests";
+import { rankTypes } from "./search";
 
 interface Props {
 	field: Field;
 	c: Case;
 	values: Signal<Values>;
-	set: (name: string, value: unknown) => void;
-}
-
-function Label({ field }: { field: Field }) {
-	return <div class="sec-h"><b>{t(field.label)}</b>{field.required ? "" : t("panel.optional")}</div>;
-}
-
-/** Arrows walk a list; digits pick only where nothing is typed. */
-function listKeys(event: KeyboardEvent, length: number, at: number, move: (to: number) => void) {
-	if (composing(event) || length === 0) return;
-	const step = event.key === "ArrowDown" ? 1 : event.key === "ArrowUp" ? -1 : 0;
-	if (step === 0) return;
-	event.preventDefault();
-	move((at + step + length) % length);
+	/** `proposed`: nobody chose it yet. */
+	set: (name: string, value: unknown, proposed?: boolean) => void;
+	/** The task the action is for. */
+	task: Task | undefined;
+	/** Pictures under way. */
+	sending: Signal<number>;
 }
 
 function Note({ field, values, set }: Props) {
@@ -78,7 +72,7 @@ function Conditions({ field, c, values, set }: Props) {
 	// The rule or the reporter may have named one; otherwise the first is a proposal, seen before it is used.
 	useEffect(() => {
 		if (items.length > 0 && values.peek()[field.name] === undefined) {
-			set(field.name, items.find((item) => item.condition_no === c.condition)?.condition_no ?? items[0]?.condition_no);
+			set(field.name, items.find((item) => item.condition_no === c.condition)?.condition_no ?? items[0]?.condition_no, true);
 		}
 	}, [type.data]);
 	const at = items.findIndex((item) => item.condition_no === values.value[field.name]);
@@ -137,116 +131,6 @@ function Types({ field, c, values, set }: Props) {
 	);
 }
 
-interface Planned {
-	department: string;
-	role: "lead" | "assist";
-}
-
-function Departments({ field, c, values, set }: Props) {
-	const many = field.kind === "dispatch";
-	const type = useResource<CaseType>(many && c.type_code ? `/catalog/${encodeURIComponent(c.type_code)}` : null);
-	const query = useSignal("");
-	const at = useSignal(0);
-	const proposed = type.data?.lead_department;
-	const ranked = rankDepartments([...departments.value.values()], query.value, proposed);
-	const planned = many ? ((values.value[field.name] as Planned[] | undefined) ?? []) : [];
-	const lead = planned.find((task) => task.role === "lead")?.department;
-	const chosen = many ? lead : (values.value[field.name] as string | undefined);
-
-	const choose = (code: string) => {
-		if (!many) set(field.name, code);
-		else set(field.name, [{ department: code, role: "lead" }, ...planned.filter((task) => task.role === "assist" && task.department !== code)]);
-	};
-	const assist = (code: string) => {
-		if (code === lead || planned.some((task) => task.department === code)) return;
-		set(field.name, [...planned, { department: code, role: "assist" }]);
-	};
-	// The best candidate is chosen already; the panel shows what sending it would do.
-	useEffect(() => {
-		at.value = 0;
-		const best = ranked.items[0];
-		if (best && (query.value || (many && proposed && !lead))) choose(best.code);
-	}, [query.value, proposed, departments.value.size]);
-
-	const onKeyDown = (event: KeyboardEvent) => {
-		listKeys(event, ranked.items.length, at.value, (to) => {
-			at.value = to;
-			const item = ranked.items[to];
-			if (item) choose(item.code);
-		});
-		const item = ranked.items[at.value];
-		if (many && event.key === "Tab" && !event.shiftKey && query.value && item && lead && item.code !== lead) {
-			event.preventDefault();
-			assist(item.code);
-			query.value = "";
-		}
-	};
-	return (
-		<div class="fld" onKeyDown={onKeyDown}>
-			<Label field={field} />
-			<div class="inpw">
-				<input class="inp" data-testid="field-department" data-first autocomplete="off" spellcheck={false} role="combobox" aria-expanded="true"
-					placeholder={t("panel.department.hint")} aria-label={t(field.label)} value={query.value}
-					onInput={(e) => (query.value = e.currentTarget.value)} />
-				<span class="r">{ranked.matched ? t("panel.department.count", { n: ranked.items.length, all: departments.value.size }) : t("panel.department.nomatch")}</span>
-			</div>
-			<div role="listbox" aria-label={t(field.label)} class="cands">
-				{ranked.items.map((d, i) => (
-					<div class={`cand${d.code === chosen ? " on" : ""}${i === at.value ? " at" : ""}`} role="option" aria-selected={d.code === chosen}
-						data-testid="dept-option" data-code={d.code} onClick={() => choose(d.code)}>
-						<span class="k">{d.code}</span>
-						<div class="nm">{either(d.name_zh, d.name_en)}
-							{d.code === lead && <span class="role l">{t("role.lead")}</span>}
-							{planned.some((task) => task.role === "assist" && task.department === d.code) && <span class="role">{t("role.assist")}</span>}
-							{(d.code === proposed || d.name_zh === proposed) && <span class="said">{t("panel.department.proposed")}</span>}
-						</div>
-						{many && d.code !== lead && (
-							<button class="btn g" data-testid="dept-assist" data-code={d.code} tabIndex={-1} onClick={(e) => {
-								e.stopPropagation();
-								assist(d.code);
-							}}>{t("panel.assist")} {i === at.value && query.value ? <span class="k">Tab</span> : ""}</button>
-						)}
-					</div>
-				))}
-			</div>
-			{many && planned.length > 0 && (
-				<div class="planned">
-					<div class="sec-h"><b>{t("panel.tasks")}</b>{t("panel.tasks.rule", { n: planned.length })}<span>{t("panel.clock")}</span></div>
-					<table class="tasks"><tbody>
-						{planned.map((task) => (
-							<tr key={task.department}><td>{departmentName(task.department)}</td>
-								<td class={task.role === "lead" ? "ld" : "sec"}>{t(`role.${task.role}`)}</td>
-								<td>{task.role === "assist" && (
-									<button class="btn g" onClick={() => set(field.name, planned.filter((other) => other !== task))}>{t("panel.remove")}</button>
-								)}</td></tr>
-						))}
-					</tbody></table>
-				</div>
-			)}
-		</div>
-	);
-}
-
-function MergeInto({ field, c, values, set }: Props) {
-	const near = nearbyOf(c);
-	return (
-		<div class="fld">
-			<Label field={field} />
-			<input class="inp" data-first aria-label={t(field.label)} data-testid="field-into" value={String(values.value[field.name] ?? "")}
-				onInput={(e) => set(field.name, e.currentTarget.value.trim())} />
-			{near.slice(0, 5).map(({ other, metres: far }) => {
-				const o = other.value.case;
-				return (
-					<div class={`opt${values.value[field.name] === o.case_id ? " on" : ""}`} role="option" aria-selected={values.value[field.name] === o.case_id}
-						data-testid="merge-option" data-case-id={o.case_id} onClick={() => set(field.name, o.case_id)}>
-						<span class="k">{tail(o.case_no)}</span>{typeName(o)} {placeOf(o)} · {metres(far)}
-					</div>
-				);
-			})}
-		</div>
-	);
-}
-
 /** The instant a day ends in the city's zone, for "on hold until". */
 function endOfDay(date: string): string {
 	const guess = Date.parse(`${date}T23:59:59Z`);
@@ -254,11 +138,15 @@ function endOfDay(date: string): string {
 	return new Date(guess - (Date.parse(`${there}Z`) - guess)).toISOString();
 }
 
-function DateField({ field, set }: Props) {
+const dayOf = (instant: unknown) =>
+	(typeof instant === "string" && instant ? new Date(instant).toLocaleDateString("sv-SE", { timeZone: zone.value }) : "");
+
+function DateField({ field, values, set }: Props) {
 	return (
 		<div class="fld">
 			<Label field={field} />
-			<input class="inp" type="date" data-first aria-label={t(field.label)} data-testid={`field-${field.name}`}
+			<input class="inp" type="date" data-first aria-label={t(field.label)} data-testid={`field-${field.name}`} value={dayOf(values.value[field.name])}
+				min={dayOf(new Date().toISOString())}
 				onInput={(e) => set(field.name, e.currentTarget.value ? endOfDay(e.currentTarget.value) : "")} />
 		</div>
 	);
@@ -301,18 +189,67 @@ function TextField({ field, values, set }: Props) {
 	);
 }
 
+const SPANS = ["2wh", "4wh", "1wd", "2wd", "3wd", "5wd"];
+
+/** A stretch of working time: the usual ones by a key, any other typed. */
+function Span({ field, values, set, task }: Props) {
+	const value = String(values.value[field.name] ?? "");
+	const original = task?.clock?.limit;
+	const spans = [...new Set([...(typeof original === "string" ? [original] : []), ...SPANS])].slice(0, 6);
+	const at = spans.indexOf(value);
+	return (
+		<div class="fld" tabIndex={0} data-first role="radiogroup" aria-label={t(field.label)}
+			onKeyDown={(e) => {
+				if (e.target instanceof HTMLInputElement) return;
+				const picked = spans[Number(e.key) - 1];
+				if (picked) set(field.name, picked);
+				else listKeys(e, spans.length, Math.max(0, at), (to) => set(field.name, spans[to]));
+			}}>
+			<Label field={field} />
+			<div class="spans">
+				{spans.map((span, i) => (
+					<span class={`spanopt${span === value ? " on" : ""}`} role="radio" aria-checked={span === value} data-testid="span-option" data-value={span}
+						onClick={() => set(field.name, span)}><span class="k">{i + 1}</span>{limitText(span)}</span>
+				))}
+				<input class="inp" aria-label={t(field.label)} placeholder={t("panel.by.hint")} data-testid={`field-${field.name}`}
+					value={at < 0 ? value : ""} onInput={(e) => set(field.name, e.currentTarget.value.trim())} />
+			</div>
+		</div>
+	);
+}
+
+const URGENCIES = ["urgent", "priority", "normal", "slow"] as const;
+
+function Urgency({ field, values, set }: Props) {
+	return (
+		<div class="fld">
+			<Label field={field} />
+			<select class="inp" aria-label={t(field.label)} data-testid={`field-${field.name}`} value={String(values.value[field.name] ?? "normal")}
+				onChange={(e) => set(field.name, e.currentTarget.value)}>
+				{URGENCIES.map((name) => <option value={name}>{t(`urgency.${name}`)}</option>)}
+			</select>
+		</div>
+	);
+}
+
 export function FieldInput(props: Props) {
-	switch (props.field.kind) {
+	const { field, values, set, task, sending } = props;
+	switch (field.kind) {
 	case "note": return <Note {...props} />;
 	case "reason": return <Choice {...props} />;
-	case "finding": return <Choice {...props} />;
 	case "type": return <Types {...props} />;
 	case "place": return <Place {...props} />;
 	case "condition": return <Conditions {...props} />;
-	case "dispatch": return <Departments {...props} />;
-	case "department": return <Departments {...props} />;
-	case "case": return <MergeInto {...props} />;
+	case "dispatch": return <Dispatch {...props} />;
+	case "department": return <DepartmentField {...props} />;
+	case "merge": return <Merge {...props} />;
 	case "date": return <DateField {...props} />;
 	case "text": return <TextField {...props} />;
+	case "span": return <Span {...props} />;
+	case "urgency": return <Urgency {...props} />;
+	case "photos":
+		return <PhotoField label={t(field.label)} value={(values.value[field.name] as string[] | undefined) ?? []} sending={sending}
+			set={(hashes) => set(field.name, hashes)} />;
+	case "request": return task ? <div class="fld"><RequestLine task={task} /></div> : null;
 	}
 }

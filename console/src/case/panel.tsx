@@ -4,10 +4,10 @@ import { useEffect, useRef } from "preact/hooks";
 import { actionName, perform, targetOf } from "../act";
 import { composing, focusOn, move, staysHere } from "../keys";
 import { caseById, type CaseSignal, selected } from "../store";
-import { t } from "../text";
+import { t, tn } from "../text";
 import { panel, type Target } from "../ui";
 import { FieldInput } from "./fields";
-import { type Field, formOf } from "./forms";
+import { caution, type Field, formOf } from "./forms";
 
 export type Values = Record<string, unknown>;
 
@@ -19,15 +19,23 @@ function missingOf(fields: readonly Field[], values: Values): Field | undefined 
 
 /** What goes into the request: nothing empty. */
 function bodyOf(fields: readonly Field[], values: Values): Values {
-	return Object.fromEntries(fields.flatMap((field) => (empty(values[field.name]) ? [] : [[field.name, values[field.name]]])));
+	return Object.fromEntries(fields.flatMap((field) => (!field.name || empty(values[field.name]) ? [] : [[field.name, values[field.name]]])));
 }
 
 export function ActionPanel({ known, target }: { known: CaseSignal; target: Target }) {
 	const c = known.value.case;
 	const fields = formOf(target.action, c);
-	const values = useSignal<Values>({});
+	const task = c.tasks?.find((entry) => entry.task_id === target.taskId);
+	const values = useSignal<Values>(Object.fromEntries(fields.flatMap((field) => {
+		const initial = field.initial?.(c, task);
+		return empty(initial) ? [] : [[field.name, initial]];
+	})));
+	const sending = useSignal(0);
+	const warned = caution(target.action, c);
 	const busy = useSignal(false);
 	const missing = useSignal("");
+	/** Enter came before the proposal was there: it counts once it is. */
+	const early = useRef<{ thenNext: boolean } | null>(null);
 	const root = useRef<HTMLDivElement>(null);
 
 	useEffect(() => {
@@ -40,12 +48,13 @@ export function ActionPanel({ known, target }: { known: CaseSignal; target: Targ
 	}, []);
 
 	// Somebody else moved the case on while the panel was open: the action may be gone.
-	const still = targetOf(c, target.action) !== undefined || target.taskId !== undefined;
+	const still = target.taskId ? task?.allowed_actions?.includes(target.action) === true : targetOf(c, target.action) !== undefined;
 
 	const submit = async (thenNext: boolean) => {
-		if (busy.peek() || !still) return;
+		if (busy.peek() || sending.peek() > 0 || !still) return;
 		const lacking = missingOf(fields, values.peek());
 		if (lacking) {
+			early.current = { thenNext };
 			missing.value = t("panel.missing", { what: t(lacking.label) });
 			return;
 		}
@@ -66,9 +75,12 @@ export function ActionPanel({ known, target }: { known: CaseSignal; target: Targ
 		void submit(!event.shiftKey);
 	};
 
-	const set = (name: string, value: unknown) => {
+	const set = (name: string, value: unknown, proposed = false) => {
 		values.value = { ...values.peek(), [name]: value };
 		missing.value = "";
+		const waiting = early.current;
+		early.current = null;
+		if (proposed && waiting) void submit(waiting.thenNext);
 	};
 
 	return (
@@ -76,12 +88,14 @@ export function ActionPanel({ known, target }: { known: CaseSignal; target: Targ
 			<div class="dh"><b>{actionName(target.action)}</b>
 				<button class="x" aria-label={t("close.panel")} onClick={() => (panel.value = null)}>×</button></div>
 			<div class="scroll">
+				{warned && <p class="caution">{t(warned)}</p>}
+				{!still && <p class="caution" role="alert">{t("panel.gone", { state: tn("state", c.state) })}</p>}
 				{fields.map((field) => (
-					<FieldInput key={field.name} field={field} c={c} values={values} set={set} />
+					<FieldInput key={field.name} field={field} c={c} task={task} values={values} set={set} sending={sending} />
 				))}
 			</div>
 			<div class="go">
-				<button class="btn p" data-testid="panel-submit" disabled={busy.value || !still} onClick={() => void submit(false)}>
+				<button class="btn p" data-testid="panel-submit" disabled={busy.value || sending.value > 0 || !still} onClick={() => void submit(false)}>
 					{busy.value ? t("panel.busy") : actionName(target.action)}
 				</button>
 				{missing.value && <span class="need" role="alert">{missing.value}</span>}

@@ -1,5 +1,5 @@
 // Type-ahead over departments and types: code, short name, pinyin initials, English words. Pure.
-import type { CaseType, Department } from "../types";
+import type { Candidate, CaseType } from "../types";
 
 const TOP = 5;
 
@@ -17,20 +17,28 @@ function score(query: string, fields: readonly (string | null | undefined)[]): n
 	return best;
 }
 
-const fieldsOf = (d: Department) => [d.code, d.short_zh, d.name_zh, d.short_en, d.name_en, d.pinyin];
+const fieldsOf = (d: Candidate) => [d.department, d.short_zh, d.name_zh, d.short_en, d.name_en, d.pinyin];
 
-/** Empty query: the proposed one and the first few; matches, best first; no match: all of them, by code. */
-export function rankDepartments(all: readonly Department[], query: string, proposed: string | null | undefined) {
-	const isProposed = (d: Department) => Number(!!proposed && (d.code === proposed || d.name_zh === proposed || d.short_zh === proposed));
-	const byCode = all.slice().sort((a, b) => isProposed(b) - isProposed(a) || (a.code < b.code ? -1 : 1));
+/** Empty query: the first few as they are ranked; matches, best first; no match: all of them, A to Z. */
+export function rankCandidates(all: readonly Candidate[], query: string): { matched: boolean; items: Candidate[] } {
 	const wanted = query.trim().toLowerCase();
-	if (!wanted) return { matched: true, items: byCode.slice(0, TOP) };
-	const matches = byCode
+	if (!wanted) return { matched: true, items: all.slice(0, TOP) };
+	const matches = all
 		.map((d) => ({ d, score: score(wanted, fieldsOf(d)) }))
 		.filter((entry) => entry.score > 0)
 		.sort((a, b) => b.score - a.score);
-	if (matches.length === 0) return { matched: false, items: byCode };
+	if (matches.length === 0) return { matched: false, items: all.slice().sort((a, b) => (a.department < b.department ? -1 : 1)) };
 	return { matched: true, items: matches.map((entry) => entry.d).slice(0, 2 * TOP) };
+}
+
+/** The name cut at what the query hit: before, hit, after. Initials hit the characters they stand for where each has one. */
+export function marked(name: string, query: string, pinyin?: string | null): [string, string, string] {
+	const wanted = query.trim().toLowerCase();
+	if (!wanted) return [name, "", ""];
+	let at = name.toLowerCase().indexOf(wanted);
+	if (at < 0 && pinyin && [...name].length === pinyin.length) at = pinyin.toLowerCase().indexOf(wanted);
+	if (at < 0) return [name, "", ""];
+	return [name.slice(0, at), name.slice(at, at + wanted.length), name.slice(at + wanted.length)];
 }
 
 export function rankTypes(all: readonly CaseType[], query: string, current: string | null | undefined): CaseType[] {

@@ -1,14 +1,17 @@
 // What happened, newest first, as the log has it. A hollow mark is the system, a solid one a person, a diamond a clock.
 import { dateOnly, instant, limitText, timeOfDay } from "../format";
-import { useResource } from "../resource";
-import { departmentShort, now, selectedChanged } from "../store";
+import type { Resource } from "../resource";
+import { departmentShort, now } from "../store";
 import { t, tn } from "../text";
+import { useEffect } from "preact/hooks";
 import type { LogRow } from "../types";
+import { replay } from "../ui";
 import { Block, Waiting } from "./parts";
+import { photoUrl, type Picture, Thumbs } from "./photos";
 
 /** The parts of a log detail worth a word, in reading order. */
 function detailText(row: LogRow): string {
-	const detail = typeof row.detail === "string" ? parse(row.detail) : row.detail;
+	const detail = detailOf(row);
 	if (!detail) return "";
 	const said: string[] = [];
 	const tasks = detail.tasks;
@@ -30,6 +33,18 @@ function detailText(row: LogRow): string {
 	const level = detail.level ?? detail.escalation_level;
 	if (row.action === "escalate" && level !== undefined && !row.note) said.push(`E${String(level)}`);
 	return said.join(" ");
+}
+
+const detailOf = (row: LogRow) => (typeof row.detail === "string" ? parse(row.detail) : row.detail);
+
+/** The pictures that came with the steps of a case. */
+export function picturesOf(rows: readonly LogRow[]): Picture[] {
+	return rows.flatMap((row) => {
+		const hashes = detailOf(row)?.photos;
+		if (!Array.isArray(hashes)) return [];
+		const title = `${tn("act", row.action)} ${row.actor ?? ""} ${timeOfDay(Date.parse(row.at), true)}`;
+		return hashes.filter((hash): hash is string => typeof hash === "string").map((hash) => ({ url: photoUrl(hash), title }));
+	});
 }
 
 function parse(text: string): Record<string, unknown> | null {
@@ -54,6 +69,7 @@ function Entry({ row }: { row: LogRow }) {
 			<div>
 				{tn("act", row.action)}
 				<span class="s"> {[detailText(row), row.note].filter(Boolean).join(" · ")}</span>
+				<Thumbs pictures={picturesOf([row])} />
 				{moved && <span class="to"> {t("timeline.to", { state: tn("state", row.to_state) === row.to_state ? tn("task", row.to_state) : tn("state", row.to_state) })}</span>}
 			</div>
 			<div class="x">{isSystem(row) ? t("role.system") : `${tn("role", row.actor_role)} ${row.actor}`}</div>
@@ -61,13 +77,32 @@ function Entry({ row }: { row: LogRow }) {
 	);
 }
 
-export function Timeline({ id }: { id: string }) {
-	const log = useResource<{ items: LogRow[] }>(`/cases/${encodeURIComponent(id)}/log`, selectedChanged.value);
+const STEP_MS = 900;
+
+/** Arrows step through what happened, the space bar plays it, Escape or `t` shows all of it again. */
+function Replay({ total }: { total: number }) {
+	const state = replay.value;
+	useEffect(() => {
+		if (!state?.playing) return;
+		const timer = setTimeout(() => {
+			const at = Math.min(state.at + 1, total);
+			replay.value = { at, playing: at < total };
+		}, STEP_MS);
+		return () => clearTimeout(timer);
+	}, [state]);
+	if (state && state.at > total) replay.value = { ...state, at: total };
+	if (!state) return <button class="link" disabled={total < 2} onClick={() => (replay.value = { at: 1, playing: false })}>{t("replay")} <span class="k">t</span></button>;
+	return <span class="replaying" role="status" data-testid="replay">{t("replay.at", { i: state.at, n: total })} <span class="k">←</span><span class="k">→</span>
+		<span class="k">{t("replay.space")}</span></span>;
+}
+
+export function Timeline({ log }: { log: Resource<{ items: LogRow[] }> }) {
 	const rows = log.data?.items.slice().sort((a, b) => b.seq - a.seq) ?? [];
+	const shown = replay.value ? rows.slice(Math.max(0, rows.length - replay.value.at)) : rows;
 	return (
-		<Block title={t("timeline")} sub={log.data ? t("timeline.count", { n: rows.length }) : ""}>
+		<Block title={t("timeline")} sub={log.data ? t("timeline.count", { n: rows.length }) : ""} side={rows.length > 1 ? <Replay total={rows.length} /> : undefined}>
 			<Waiting of={log} failed="timeline.failed" />
-			<div class="tl" data-testid="timeline">{rows.map((row) => <Entry key={row.seq} row={row} />)}</div>
+			<div class={`tl${replay.value ? " past" : ""}`} data-testid="timeline">{shown.map((row) => <Entry key={row.seq} row={row} />)}</div>
 		</Block>
 	);
 }

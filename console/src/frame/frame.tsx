@@ -3,7 +3,7 @@ import { useEffect } from "preact/hooks";
 import { actionName, allowed } from "../act";
 import { thousands, timeOfDay } from "../format";
 import { ACTION_KEYS, capOf, focusOn, PRIMARY } from "../keys";
-import { caseById, now, position, resynced, selected } from "../store";
+import { caseById, isDepartment, now, position, resynced, selected } from "../store";
 import { attempts, gap, heardAt, retryNow, streamState } from "../stream";
 import { t, type TextKey } from "../text";
 import { dropToast, footNote, help, isSmall, mapShown, singleKeys, toast, toasts } from "../ui";
@@ -15,7 +15,7 @@ export function Rail() {
 			<button class={onMap ? "" : "on"} onClick={() => {
 				mapShown.value = false;
 				focusOn("[data-testid=queue]");
-			}}>{t("nav.queue")}<small>g q</small></button>
+			}}>{t(isDepartment.value ? "nav.tasks" : "nav.queue")}<small>g q</small></button>
 			<button class={onMap ? "on" : ""} onClick={() => {
 				mapShown.value = true;
 				focusOn("[data-testid=map]");

@@ -14,9 +14,11 @@ const FONT_STACK = '"Inter","PingFang SC","Microsoft YaHei","Noto Sans CJK SC",s
 const SHAPES: readonly Shape[] = [...LEVELS, "frozen"];
 const SIZE: Partial<Record<Shape, number>> = { over: 15, "80": 15, "70": 15 };
 const SIZE_CALM = 10;
-/** Nearer than this every case stands for itself: about 1:25 000. */
-const CLUSTER_ZOOM = 13;
-const CLUSTER_PX = 34;
+/** Metres a pixel: nearer than about 1:25 000 every case stands for itself, farther than about 1:100 000 streets stand for
+ * their grids. */
+const CASES_MPP = 6.6;
+const GRIDS_MPP = 26;
+const DISC_PX = 26;
 /** A part of the boundary this much smaller than the largest does not decide what is shown: far islands. */
 const PART_MIN = 0.02;
 
@@ -28,8 +30,17 @@ export interface Engine {
 	showSelected(id: string | null, at: number): void;
 	zoom(by: number): void;
 	fit(): void;
+	showLayer(layer: Layer, on: boolean): void;
 	remove(): void;
 }
+
+export type Layer = "cases" | "heat" | "borders" | "names";
+const LAYERS: Record<Layer, readonly string[]> = {
+	cases: ["cases", "grids", "many-grids", "wards", "many-wards"],
+	heat: ["heat"],
+	borders: ["streets", "districts"],
+	names: ["names"],
+};
 
 const NONE: GeoJSON.FeatureCollection = { type: "FeatureCollection", features: [] };
 
@@ -101,9 +112,34 @@ function token(name: string): string {
 	return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 }
 
+/** The zoom at which so many metres lie in a pixel. */
+function zoomOf(metresPerPixel: number, city: City): number {
+	const [, south, , north] = city.bbox;
+	const lat = south === null || north === null ? 0 : (south + north) / 2;
+	return Math.log2((40_075_016.686 * Math.cos((lat * Math.PI) / 180)) / (512 * metresPerPixel));
+}
+
+/** Colours stand in the style from the first frame: a layer without one is painted black. */
 function styleOf(city: City): maplibre.StyleSpecification {
-	const line = (id: string, source: string, width: number, dash?: number[]): maplibre.LineLayerSpecification => ({
-		id, source, type: "line", paint: { "line-width": width, ...(dash && { "line-dasharray": dash }) },
+	const line = (id: string, source: string, width: number, colour: string, dash?: number[]): maplibre.LineLayerSpecification => ({
+		id, source, type: "line", paint: { "line-color": token(colour), "line-width": width, ...(dash && { "line-dasharray": dash }) },
+	});
+	const nearZoom = zoomOf(CASES_MPP, city);
+	const gridZoom = zoomOf(GRIDS_MPP, city);
+	const one = (id: string, source: string, from: number, to: number): maplibre.SymbolLayerSpecification => ({
+		id, source, type: "symbol", minzoom: from, maxzoom: to, filter: ["==", ["get", "n"], 1],
+		layout: {
+			"icon-image": ["get", "icon"], "icon-allow-overlap": true, "icon-ignore-placement": true, "symbol-sort-key": ["get", "rank"],
+		},
+	});
+	const many = (id: string, source: string, from: number, to: number): maplibre.SymbolLayerSpecification => ({
+		id, source, type: "symbol", minzoom: from, maxzoom: to, filter: [">", ["get", "n"], 1],
+		layout: {
+			"icon-image": ["concat", "many-", ["get", "rank"]], "icon-allow-overlap": true, "icon-ignore-placement": true,
+			"text-field": ["to-string", ["get", "n"]], "text-size": 11, "text-font": ["Noto Sans CJK SC Regular"], "text-allow-overlap": true,
+			"text-ignore-placement": true, "symbol-sort-key": ["get", "rank"],
+		},
+		paint: { "text-color": token("fg1") },
 	});
 	return {
 		version: 8,
@@ -112,46 +148,42 @@ function styleOf(city: City): maplibre.StyleSpecification {
 			districts: { type: "geojson", data: asFeature(city.districts) },
 			streets: { type: "geojson", data: asFeature(city.streets) },
 			names: { type: "geojson", data: NONE },
-			cases: {
-				type: "geojson", data: NONE, promoteId: "id", cluster: true, clusterRadius: CLUSTER_PX, clusterMaxZoom: CLUSTER_ZOOM,
-				clusterProperties: { worst: ["max", ["get", "rank"]] },
-			},
+			cases: { type: "geojson", data: NONE, promoteId: "id" },
+			grids: { type: "geojson", data: NONE, promoteId: "id" },
+			wards: { type: "geojson", data: NONE, promoteId: "id" },
 			selected: { type: "geojson", data: NONE },
 		},
 		layers: [
-			{ id: "out", type: "background" },
-			{ id: "land", source: "boundary", type: "fill" },
-			line("streets", "streets", 1, [1, 3]),
-			line("districts", "districts", 1, [2, 3]),
-			line("edge", "boundary", 1.4),
+			{ id: "out", type: "background", paint: { "background-color": token("m-out") } },
+			{ id: "land", source: "boundary", type: "fill", paint: { "fill-color": token("m-land") } },
+			{
+				id: "heat", source: "cases", type: "heatmap", layout: { visibility: "none" },
+				paint: {
+					"heatmap-radius": 26, "heatmap-opacity": 0.75,
+					"heatmap-color": ["interpolate", ["linear"], ["heatmap-density"], 0, "rgba(0,0,0,0)", 0.2, token("line1"), 0.6, token("gryf"), 1, token("fg1")],
+				},
+			},
+			line("streets", "streets", 1, "m-road2", [1, 3]),
+			line("districts", "districts", 1, "m-edge", [2, 3]),
+			line("edge", "boundary", 1.4, "m-edge"),
 			{
 				id: "names", source: "names", type: "symbol",
 				layout: { "text-field": ["get", "name"], "text-size": 12, "text-font": ["Noto Sans CJK SC Regular"], "text-max-width": 7,
 					"text-variable-anchor": ["center", "top", "bottom", "left", "right"], "text-radial-offset": 1.3 },
-				paint: { "text-halo-width": 1.6 },
+				paint: { "text-color": token("m-label"), "text-halo-color": token("m-land"), "text-halo-width": 1.6 },
 			},
-			{
-				id: "cases", source: "cases", type: "symbol", filter: ["!", ["has", "point_count"]],
-				layout: {
-					"icon-image": ["get", "icon"], "icon-allow-overlap": true, "icon-ignore-placement": true,
-					"symbol-sort-key": ["get", "rank"],
-				},
-			},
-			{
-				id: "many", source: "cases", type: "symbol", filter: ["has", "point_count"],
-				layout: {
-					"icon-image": ["concat", "many-", ["get", "worst"]], "icon-allow-overlap": true,
-					"text-field": ["get", "point_count_abbreviated"], "text-size": 11, "text-font": ["Noto Sans CJK SC Regular"],
-					"text-allow-overlap": true, "symbol-sort-key": ["get", "worst"],
-				},
-			},
+			one("cases", "cases", nearZoom, 24),
+			one("grids", "grids", gridZoom, nearZoom),
+			many("many-grids", "grids", gridZoom, nearZoom),
+			one("wards", "wards", 0, gridZoom),
+			many("many-wards", "wards", 0, gridZoom),
 			{
 				id: "selected-mark", source: "selected", type: "symbol",
 				layout: { "icon-image": ["get", "icon"], "icon-allow-overlap": true, "icon-ignore-placement": true },
 			},
 			{
 				id: "selected", source: "selected", type: "circle",
-				paint: { "circle-radius": 13, "circle-color": "rgba(0,0,0,0)", "circle-stroke-width": 2.2 },
+				paint: { "circle-radius": 13, "circle-color": "rgba(0,0,0,0)", "circle-stroke-width": 2.2, "circle-stroke-color": token("acc") },
 			},
 		],
 	};
@@ -162,13 +194,67 @@ interface Mark {
 	rank: number;
 	lon: number;
 	lat: number;
+	/** Cases it stands for. */
+	n: number;
+	/** The case it is, when it stands for one. */
+	id: string;
 }
 
 function markOf(c: Case, asOf: number, at: number): Mark | null {
 	if (c.lon == null || c.lat == null || isTerminal(c)) return null;
 	const shape = shapeOf(c, leftOf({ case: c, asOf }, at));
 	const icon = SHAPES.includes(shape) ? shape : "ok";
-	return { icon: `mark-${icon}`, rank: rankOf(icon), lon: c.lon, lat: c.lat };
+	return { icon: `mark-${icon}`, rank: rankOf(icon), lon: c.lon, lat: c.lat, n: 1, id: c.case_id };
+}
+
+/** Takes one more case into the mark of its grid or street: in the middle of them all, as bad as the worst. */
+function gather(into: Map<string, Mark>, key: string, mark: Mark) {
+	const sum = into.get(key);
+	if (!sum) {
+		into.set(key, { ...mark });
+		return;
+	}
+	sum.lon += (mark.lon - sum.lon) / (sum.n + 1);
+	sum.lat += (mark.lat - sum.lat) / (sum.n + 1);
+	sum.n++;
+	if (mark.rank > sum.rank) {
+		sum.rank = mark.rank;
+		sum.icon = mark.icon;
+	}
+}
+
+/** A source of marks and what it shows: only differences travel. */
+class Marks {
+	private readonly shown = new Map<string, Mark>();
+
+	constructor(private readonly map: maplibre.Map, private readonly source: string) {}
+
+	get size() {
+		return this.shown.size;
+	}
+
+	show(next: ReadonlyMap<string, Mark>) {
+		const add: GeoJSON.Feature[] = [];
+		const update: maplibre.GeoJSONFeatureDiff[] = [];
+		const remove: string[] = [];
+		for (const [key, mark] of next) {
+			const before = this.shown.get(key);
+			const properties = { id: key, icon: mark.icon, rank: mark.rank, n: mark.n, case: mark.n === 1 ? mark.id : "" };
+			if (!before) {
+				add.push({ type: "Feature", properties, geometry: point(mark) });
+			} else if (before.icon !== mark.icon || before.lon !== mark.lon || before.lat !== mark.lat || before.n !== mark.n || before.id !== mark.id) {
+				update.push({
+					id: key, newGeometry: point(mark),
+					addOrUpdateProperties: Object.entries(properties).map(([name, value]) => ({ key: name, value })),
+				});
+			} else continue;
+			this.shown.set(key, mark);
+		}
+		for (const key of this.shown.keys()) if (!next.has(key)) remove.push(key);
+		for (const key of remove) this.shown.delete(key);
+		if (add.length + update.length + remove.length === 0) return;
+		void this.map.getSource<maplibre.GeoJSONSource>(this.source)?.updateData({ add, update, remove });
+	}
 }
 
 /** The worst is the highest and is drawn last. */
@@ -177,13 +263,18 @@ const rankOf = (shape: Shape) => SHAPES.length - SHAPES.indexOf(shape);
 const point = (mark: Mark): GeoJSON.Point => ({ type: "Point", coordinates: [mark.lon, mark.lat] });
 
 class MapEngine implements Engine {
-	private readonly shown = new Map<string, Mark>();
+	private readonly cases: Marks;
+	private readonly grids: Marks;
+	private readonly wards: Marks;
 
 	constructor(
 		private readonly map: maplibre.Map,
 		private readonly city: City,
 		private readonly holder: HTMLElement,
 	) {
+		this.cases = new Marks(map, "cases");
+		this.grids = new Marks(map, "grids");
+		this.wards = new Marks(map, "wards");
 		map.on("move", () => this.scale());
 		map.on("resize", () => this.scale());
 		this.scale();
@@ -199,13 +290,16 @@ class MapEngine implements Engine {
 		set("edge", "line-color", "m-edge");
 		set("names", "text-color", "m-label");
 		set("names", "text-halo-color", "m-land");
-		set("many", "text-color", "fg1");
+		set("many-grids", "text-color", "fg1");
+		set("many-wards", "text-color", "fg1");
+		this.map.setPaintProperty("heat", "heatmap-color", ["interpolate", ["linear"], ["heatmap-density"],
+			0, "rgba(0,0,0,0)", 0.2, token("line1"), 0.6, token("gryf"), 1, token("fg1")]);
 		set("selected", "circle-stroke-color", "acc");
 		const named = this.city.districts?.features.length ? this.city.districts : this.city.streets;
 		void this.map.getSource<maplibre.GeoJSONSource>("names")?.setData(labelPoints(named));
 		for (const shape of SHAPES) {
 			this.putImage(`mark-${shape}`, glyphImage(shape, 0.4, SIZE[shape] ?? SIZE_CALM, 2));
-			this.putImage(`many-${rankOf(shape)}`, discImage(shape, CLUSTER_PX - 8, 2));
+			this.putImage(`many-${rankOf(shape)}`, discImage(shape, DISC_PX, 2));
 		}
 	}
 
@@ -216,33 +310,26 @@ class MapEngine implements Engine {
 	}
 
 	showCases(at: number) {
-		const source = this.map.getSource<maplibre.GeoJSONSource>("cases");
-		if (!source) return;
-		const add: GeoJSON.Feature[] = [];
-		const update: maplibre.GeoJSONFeatureDiff[] = [];
-		const remove: string[] = [];
-		const seen = new Set<string>();
+		const cases = new Map<string, Mark>();
+		const grids = new Map<string, Mark>();
+		const wards = new Map<string, Mark>();
 		for (const known of allCases()) {
 			const { case: c, asOf } = known.peek();
 			const mark = markOf(c, asOf, at);
 			if (!mark) continue;
-			seen.add(c.case_id);
-			const before = this.shown.get(c.case_id);
-			if (!before) {
-				add.push({ type: "Feature", properties: { id: c.case_id, icon: mark.icon, rank: mark.rank }, geometry: point(mark) });
-			} else if (before.icon !== mark.icon || before.lon !== mark.lon || before.lat !== mark.lat) {
-				update.push({
-					id: c.case_id, newGeometry: point(mark),
-					addOrUpdateProperties: [{ key: "icon", value: mark.icon }, { key: "rank", value: mark.rank }],
-				});
-			} else continue;
-			this.shown.set(c.case_id, mark);
+			cases.set(c.case_id, mark);
+			gather(grids, c.grid_cell || c.case_id, mark);
+			gather(wards, c.street || c.grid_cell || c.case_id, mark);
 		}
-		for (const id of this.shown.keys()) if (!seen.has(id)) remove.push(id);
-		for (const id of remove) this.shown.delete(id);
-		if (add.length + update.length + remove.length === 0) return;
-		void source.updateData({ add, update, remove });
-		this.holder.dataset.marks = String(this.shown.size);
+		this.cases.show(cases);
+		this.grids.show(grids);
+		this.wards.show(wards);
+		this.holder.dataset.marks = String(this.cases.size);
+		this.holder.dataset.grids = String(this.grids.size);
+	}
+
+	showLayer(layer: Layer, on: boolean) {
+		for (const id of LAYERS[layer]) this.map.setLayoutProperty(id, "visibility", on ? "visible" : "none");
 	}
 
 	showSelected(id: string | null, at: number) {
@@ -303,26 +390,28 @@ export function createEngine(holder: HTMLElement, city: City, onPick: (id: strin
 		keyboard: false,
 	});
 	map.touchZoomRotate.disableRotation();
-	map.on("click", "cases", (event) => {
-		const id: unknown = event.features?.[0]?.properties.id;
-		if (typeof id === "string") onPick(id);
+	const singles = ["cases", "grids", "wards"];
+	const discs = ["many-grids", "many-wards"];
+	map.on("click", singles, (event) => {
+		const id: unknown = event.features?.[0]?.properties.case;
+		if (typeof id === "string" && id) onPick(id);
 	});
 	// Somebody may be asking where: the panel of a case without a place.
 	map.on("click", (event) => {
-		if (map.queryRenderedFeatures(event.point, { layers: ["cases", "many"] }).length === 0) {
+		if (map.queryRenderedFeatures(event.point, { layers: [...singles, ...discs] }).length === 0) {
 			dispatchEvent(new CustomEvent("map-place", { detail: event.lngLat.toArray() }));
 		}
 	});
-	map.on("click", "many", (event) => {
+	// A disc opens: nearer, until its streets are grids and its grids are cases.
+	map.on("click", discs, (event) => {
 		const found = event.features?.[0];
-		const source = map.getSource<maplibre.GeoJSONSource>("cases");
-		if (found?.geometry.type !== "Point" || !source) return;
+		if (found?.geometry.type !== "Point") return;
 		const [lon = 0, lat = 0] = found.geometry.coordinates;
-		void source.getClusterExpansionZoom(Number(found.properties.cluster_id))
-			.then((zoom) => map.easeTo({ center: [lon, lat], zoom, duration: 120 }));
+		const zoom = zoomOf(found.layer.id === "many-wards" ? GRIDS_MPP : CASES_MPP, city) + 0.1;
+		map.easeTo({ center: [lon, lat], zoom, duration: 120 });
 	});
-	map.on("mouseenter", ["cases", "many"], () => (map.getCanvas().style.cursor = "pointer"));
-	map.on("mouseleave", ["cases", "many"], () => (map.getCanvas().style.cursor = ""));
+	map.on("mouseenter", [...singles, ...discs], () => (map.getCanvas().style.cursor = "pointer"));
+	map.on("mouseleave", [...singles, ...discs], () => (map.getCanvas().style.cursor = ""));
 	map.getCanvas().tabIndex = -1; // the pane is the tab stop
 	return new Promise((resolve, reject) => {
 		map.once("load", () => {

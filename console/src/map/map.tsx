@@ -1,14 +1,42 @@
 // The map's pane. The engine is fetched when the pane first shows; without it the queue holds the same cases.
-import { useSignal } from "@preact/signals";
+import { signal, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { LEVELS } from "../clock";
 import { Glyph } from "../glyph";
 import { changes, city, counts, now, select, selected } from "../store";
 import { either, lang, t } from "../text";
-import { isSmall, mapShown, theme } from "../ui";
-import type { Engine } from "./engine";
+import { isSmall, layersOpen, mapShown, theme } from "../ui";
+import type { Engine, Layer } from "./engine";
 
 const GATHER_MS = 200;
+const LAYERS: readonly Layer[] = ["cases", "heat", "borders", "names"];
+/** What the map shows, kept for this operator. */
+const layers = signal<Record<Layer, boolean>>({ cases: true, heat: false, borders: true, names: true, ...stored() });
+
+function stored(): Partial<Record<Layer, boolean>> {
+	try {
+		return JSON.parse(localStorage.getItem("layers") ?? "{}") as Partial<Record<Layer, boolean>>;
+	} catch {
+		return {};
+	}
+}
+
+function Layers() {
+	const open = layersOpen.value;
+	const set = (layer: Layer, on: boolean) => {
+		layers.value = { ...layers.peek(), [layer]: on };
+		localStorage.setItem("layers", JSON.stringify(layers.peek()));
+	};
+	return (
+		<div class="layers">
+			<button data-testid="layers" aria-expanded={open} onClick={() => (layersOpen.value = !open)}>{t("map.layers")} <span class="k">l</span></button>
+			{open && LAYERS.map((layer) => (
+				<label><input type="checkbox" data-testid={`layer-${layer}`} checked={layers.value[layer]} onChange={(e) => set(layer, e.currentTarget.checked)} />
+					{t(`map.layer.${layer}`)}</label>
+			))}
+		</div>
+	);
+}
 
 export function MapPane() {
 	const holder = useRef<HTMLDivElement>(null);
@@ -37,6 +65,9 @@ export function MapPane() {
 		};
 	}, [shown, here]);
 
+	useEffect(() => {
+		for (const layer of LAYERS) engine.value?.showLayer(layer, layers.value[layer]);
+	}, [layers.value, engine.value]);
 	useEffect(() => engine.value?.paint(), [theme.value, lang.value, engine.value]);
 	// Many changes are one update; levels that moved with time alone are looked at every five seconds.
 	const pending = useRef<ReturnType<typeof setTimeout> | null>(null);
@@ -59,6 +90,7 @@ export function MapPane() {
 			data-ready={engine.value ? "true" : "false"} data-selected={selected.value ?? ""}>
 			<div class="canvas" ref={holder} />
 			{failure.value && <div class="blank" role="alert">{t("map.failed", { why: failure.value })}<p>{t("map.failed.body")}</p></div>}
+			<Layers />
 			<div class="zoom">
 				<button aria-label={t("map.zoom.in")} onClick={() => engine.peek()?.zoom(1)}>+</button>
 				<button aria-label={t("map.zoom.out")} onClick={() => engine.peek()?.zoom(-1)}>−</button>

@@ -5,8 +5,8 @@ import type { Level } from "../clock";
 import { instant, thousands } from "../format";
 import { Glyph } from "../glyph";
 import {
-	caseById, counts, domainFilter, listState, listWhole, loadList, nextDue, now, order, resort, selected, streetFilter, streets,
-	textFilter, touched, VIEW_TEXT, VIEWS, view, waiting,
+	caseById, counts, domainFilter, isDepartment, listState, listWhole, loadList, nextDue, now, order, resort, selected, streetFilter, streets,
+	textFilter, touched, VIEW_TEXT, view, views, waiting,
 } from "../store";
 import { t, type TextKey } from "../text";
 import { groupHeight, isSmall, rowHeight } from "../ui";
@@ -67,7 +67,7 @@ function firstAt(items: Item[], y: number): number {
 function Views() {
 	return (
 		<div class="views" role="tablist" aria-label={t("views")}>
-			{VIEWS.map((name, i) => (
+			{views.value.map((name, i) => (
 				<button role="tab" aria-selected={view.value === name} class={view.value === name ? "on" : ""} title={String(i + 1)}
 					data-testid={`view-${name}`} onClick={() => (view.value = name)}>
 					{name === "over" && <Glyph shape="over" size={12} />}
@@ -83,7 +83,7 @@ function Filters() {
 	return (
 		<div class="filters">
 			<label class="chip">{t("filter.street")}
-				<select value={streetFilter.value} onChange={(e) => (streetFilter.value = e.currentTarget.value)}>
+				<select data-testid="filter-street" value={streetFilter.value} onChange={(e) => (streetFilter.value = e.currentTarget.value)}>
 					<option value="">{t("filter.all")}</option>
 					{streets.value.map(([code, name]) => <option value={code}>{name}</option>)}
 				</select>
@@ -224,7 +224,7 @@ export function Queue() {
 			<Filters />
 			<div class="hd" aria-hidden="true">
 				<span /><span class="l">{t("col.left")}</span><span class="due">{t("col.due")}</span><span>{t("col.case")}</span>
-				<span>{t("col.street")}<span class="gz">{t("col.grid")}</span></span><span>{t("col.stage")}</span><span>{t("col.lead")}</span>
+				<span>{t("col.street")}<span class="gz">{t("col.grid")}</span></span><span>{t("col.stage")}</span><span>{t(isDepartment.value ? "col.role" : "col.lead")}</span>
 			</div>
 			<div class="list" role="grid" tabIndex={0} data-testid="queue" aria-label={t("queue")} aria-rowcount={order.value.length}
 				aria-activedescendant={active}>

@@ -6,7 +6,7 @@ import { actionName, sending } from "../act";
 import { dateOnly, gridTail, hasHan, instant, leftNumber } from "../format";
 import { Glyph, type Shape, twelfths } from "../glyph";
 import type { Left } from "../clock";
-import { type CaseSignal, departmentName, departmentShort, isMine, leftOf, now, select, selected, streetName, streetShort, unread } from "../store";
+import { type CaseSignal, departmentName, departmentShort, isMine, leftOf, now, ownTask, select, selected, streetName, streetShort, unread, waitsOn } from "../store";
 import { isTerminal } from "../clock";
 import { either, lang, t, tn } from "../text";
 import type { Case } from "../types";
@@ -33,6 +33,7 @@ export function flagsOf(c: Case, left: Left, at: number): Flag[] {
 	count("flag.merged", c.merged_count);
 	count("flag.assist", c.assist_count ?? c.tasks?.filter((task) => task.role === "assist" && task.state !== "waived").length);
 	count("flag.extended", c.extension_count);
+	if (c.tasks?.some((task) => task.request)) flags.push({ text: t("flag.asked") });
 	if (c.recurrence) flags.push({ text: t("flag.recurred") });
 	if (left.frozenUntil !== null) flags.push({ text: t("frozen.until", { d: instant(left.frozenUntil, at, { brief: true }) }) });
 	return flags;
@@ -85,6 +86,12 @@ function spoken(c: Case, left: Left): string {
 	].filter(Boolean).join(lang.value === "zh" ? "，" : ", ");
 }
 
+/** A department reads its own task's state, everybody else the case's. */
+function stageOf(c: Case): string {
+	const own = ownTask(c);
+	return own && own.state !== "done" ? tn("task", own.state) : tn("state", c.state);
+}
+
 export const rowId = (id: string) => `row-${id}`;
 
 export const Row = memo(function Row({ known, top, height, index }: {
@@ -100,7 +107,7 @@ export const Row = memo(function Row({ known, top, height, index }: {
 		return {
 			number: computed(() => leftNumber(left.value)[0]),
 			unit: computed(() => leftNumber(left.value)[1]),
-			due: computed(() => dueText(known.value.case, left.value, now.value)),
+			due: computed(() => dueText(waitsOn(known.value.case), left.value, now.value)),
 			shape: computed(() => shapeOf(known.value.case, left.value)),
 			level: computed(() => left.value.level),
 			used: computed(() => twelfths(left.value.used)),
@@ -115,6 +122,7 @@ export const Row = memo(function Row({ known, top, height, index }: {
 	const flags = flagsOf(c, left, now.peek());
 	const shown = flags.slice(0, flagsMax());
 	const street = streetShort(c);
+	const own = ownTask(c);
 	return (
 		<div class={`row lv-${level.value}${shape.value === "frozen" ? " lv-frozen" : ""}${current.value ? " cur" : ""}${busy.value ? " pend" : ""}${isTerminal(c) ? " gone" : ""}`}
 			role="row" id={rowId(id)} aria-rowindex={index} aria-selected={current.value} aria-label={spoken(c, left)}
@@ -137,10 +145,10 @@ export const Row = memo(function Row({ known, top, height, index }: {
 				<span class="el">{street}</span><s>{gridTail(c.grid_cell)}</s>
 			</span>
 			<span class={`st${isMine(c) ? "" : " q"}`} role="gridcell">
-				{busy.value ? t("row.sending", { what: actionName(busy.value) }) : tn("state", c.state)}
+				{busy.value ? t("row.sending", { what: actionName(busy.value) }) : stageOf(c)}
 			</span>
 			<span class={`dp el${c.lead_department ? "" : " none"}`} role="gridcell">
-				{departmentShort(c.lead_department) || t("none")}
+				{own ? tn("role", own.role) : departmentShort(c.lead_department) || t("none")}
 			</span>
 		</div>
 	);
