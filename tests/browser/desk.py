@@ -4,8 +4,10 @@ import contextlib
 from harness import wait_for
 from playwright.sync_api import expect
 
-CHROMIUM = ["--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
-            "--disable-sync", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+QUIET = ["--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
+         "--disable-sync"]
+CHROMIUM = QUIET + ["--use-angle=swiftshader", "--enable-unsafe-swiftshader"]  # draws maps, at a price
+PLAIN = QUIET + ["--disable-gpu"]
 
 # Tells when the open case's row turned overdue and when E2 stood in the timeline, in the page's own clock.
 WATCH = """([id]) => {
@@ -32,12 +34,15 @@ class Desk:
     def __init__(self, page, city):
         self.page, self.city = page, city
 
-    def sign_in(self, who, case=None):
+    def enter(self, who, case=None):
         self.page.goto(f"http://{self.city.address}/" + (f"#case={case}" if case else ""))
         self.page.get_by_test_id("signin-name").fill(who)
         self.page.get_by_test_id("signin-password").fill(self.city.passwords[who])
         self.page.get_by_test_id("signin-submit").click()
         expect(self.page.get_by_test_id("queue")).to_be_visible()
+
+    def sign_in(self, who, case=None):
+        self.enter(who, case)
         expect(self.page.get_by_test_id("stream-state")).to_have_attribute("data-state", "live")
         if case:
             expect(self.page.get_by_test_id("case")).to_have_attribute("data-case-id", case)
@@ -52,6 +57,20 @@ class Desk:
     def at(self, who, case):
         """A turn of one person, in front of one case."""
         self.sign_in(who, case)
+        yield self
+        self.sign_out()
+
+    @contextlib.contextmanager
+    def on_the_street(self, who, case):
+        """An inspector's turn: the phone page, with this case before them."""
+        self.enter(who)
+        expect(self.page.get_by_test_id("phone")).to_be_visible()
+        card = self.page.locator(f'[data-testid="phone-task"][data-case-id="{case}"]')
+        row = self.page.locator(f'[data-testid="phone-row"][data-case-id="{case}"]')
+        expect(card.or_(row)).to_be_visible()
+        if row.count():
+            row.click()
+        expect(card).to_be_visible()
         yield self
         self.sign_out()
 

@@ -102,8 +102,14 @@ def test_console__a_case_walks_through_every_account_to_its_close(page, city, ur
         desk.submit("complete", state="review")
     with desk.at("operator", case):
         desk.act("send_check", state="checking")
-    with desk.at("inspector", case):
-        desk.act("check_pass", state="to_close")
+    with desk.on_the_street("inspector", case):
+        page.get_by_test_id("phone-check_pass").click()
+        page.get_by_test_id("field-note").fill("已恢复")
+        page.get_by_test_id("sheet-send").click()
+        expect(page.locator(f'[data-testid="phone-task"][data-case-id="{case}"]')).to_have_count(0)
+        page.get_by_test_id("tab-done").click()
+        expect(page.locator('[data-testid="outbox-item"][data-state="received"]')).to_be_visible()
+        page.get_by_test_id("tab-me").click()
     with desk.at("shift_lead", case):
         desk.act("close", state="closed")
     for reader in ("auditor", "admin"):
@@ -115,7 +121,8 @@ def test_console__a_case_walks_through_every_account_to_its_close(page, city, ur
     assert not page.faults
 
 
-def test_console__a_case_without_a_place_gets_one_when_it_is_accepted(page, city, urgent):
+def test_console__a_case_without_a_place_gets_one_when_it_is_accepted(wide, city, urgent):
+    page = wide
     event = report(type_code=urgent[0], title="电话反映", text="说不清地点", reporter="r-5", lon=None)
     city.produce("tongguan.citizen.reports", [event.SerializeToString()])
     case = case_of(city, event)
@@ -141,7 +148,8 @@ def han_in(text):
     return [c for c in text if HAN[0] <= c <= HAN[1]]
 
 
-def test_console__both_languages_and_both_themes_have_no_missing_text(page, city, urgent):
+def test_console__both_languages_and_both_themes_have_no_missing_text(wide, city, urgent):
+    page = wide
     event = report(type_code=urgent[0], title="Pothole", text="two lanes", reporter="r-4", lon=-71.08, lat=42.35)
     city.produce("tongguan.citizen.reports", [event.SerializeToString()])
     case = case_of(city, event)
