@@ -30,6 +30,8 @@ struct tg_conf {
 	char *http_listen;
 	int64_t http_rate_limit; /* requests/s per client; 0 = off */
 	int64_t http_connections_max, http_body_max, http_header_max;
+	int64_t http_photo_max, http_per_peer_max;
+	int64_t http_header_timeout_s, http_idle_timeout_s, http_slow_timeout_s, http_rate_min;
 	int64_t http_session_hours;
 	/* [ingest] */
 	char *ingest_listen;
@@ -41,7 +43,7 @@ struct tg_conf {
 	int64_t correlate_window_events_max, correlate_rebuild_h;
 	/* [dispatch] */
 	char *dispatch_group;
-	int64_t dispatch_pg_connections, dispatch_stream_queue_max;
+	int64_t dispatch_pg_connections, dispatch_stream_queue_max, dispatch_anchor_s;
 	char *dispatch_console_dir;
 	/* [log] [state] */
 	char *log_level;

@@ -7,11 +7,11 @@
 #include "dispatch/act.h"
 #include "queries.h"
 
-static const char *const options[] = {"--name", "--role", "--department"};
+static const char *const options[] = {"--name", "--role", "--department", "--days"};
 
 static const char **option_place(struct tg_access *a, size_t i)
 {
-	const char **places[] = {&a->name, &a->role, &a->department};
+	const char **places[] = {&a->name, &a->role, &a->department, &a->days};
 
 	return places[i];
 }
@@ -32,6 +32,10 @@ static int take(struct tg_access *a, char **argv)
 			*option_place(a, i) = argv[1];
 			return 2;
 		}
+	}
+	if (strcmp(argv[0], "--read-only") == 0) {
+		a->read_only = true;
+		return 1;
 	}
 	if (argv[0][0] == '-')
 		return 0;
@@ -121,9 +125,12 @@ int tg_access_check_role(struct tg_access *a)
 		return tg_cmd_usage(a->command, "--role is wanted");
 	if (!tg_role_parse(tg_slice_cstr(a->role), &role) || role == TG_ROLE_SYSTEM)
 		return tg_cmd_usage(a->command, "there is no role '%s'", a->role);
-	if ((role == TG_ROLE_DEPARTMENT) != (a->department != NULL))
-		return tg_cmd_usage(
-			a->command, "--department goes with the role department, and only with it");
+	if (role == TG_ROLE_DEPARTMENT && !a->department)
+		return tg_cmd_usage(a->command, "the role department wants --department");
+	if (role != TG_ROLE_DEPARTMENT && a->department && !a->read_only)
+		return tg_cmd_usage(a->command,
+			"--department goes with the role department, or with a token that is "
+			"--read-only");
 	if (!a->department)
 		return -1;
 	res = tg_access_run(a, tg_sql_dept_known, &a->department, 1);
@@ -156,10 +163,12 @@ int tg_access_print(struct tg_access *a, const char *sql)
 
 	if (!res)
 		return TG_EXIT_FAILED;
-	printf("%-24s %-12s %-10s %-9s %s\n", "name", "role", "department", "state", "created");
+	printf("%-24s %-12s %-10s %-9s %-20s %s\n", "name", "role", "department", "state",
+		"created", "runs out");
 	for (int i = 0; i < PQntuples(res); i++)
-		printf("%-24s %-12s %-10s %-9s %s\n", PQgetvalue(res, i, 0), PQgetvalue(res, i, 1),
-			PQgetvalue(res, i, 2), PQgetvalue(res, i, 3), PQgetvalue(res, i, 4));
+		printf("%-24s %-12s %-10s %-9s %-20s %s\n", PQgetvalue(res, i, 0),
+			PQgetvalue(res, i, 1), PQgetvalue(res, i, 2), PQgetvalue(res, i, 3),
+			PQgetvalue(res, i, 4), PQgetvalue(res, i, 5));
 	PQclear(res);
 	return TG_EXIT_DONE;
 }

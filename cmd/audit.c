@@ -1,5 +1,7 @@
-/* tongguan audit verify: walks every case's chain as the contract defines it, over what the
- * database shows, and says where the first break is. */
+/* tongguan audit verify: walks every case's chain and then the anchors (audit_anchor.c) as they are
+ * defined, over what the database shows, and says where the first break is. */
+#include "cmd/audit.h"
+
 #include <inttypes.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -11,10 +13,14 @@
 
 #define HASH_BYTES crypto_hash_sha256_BYTES
 
-static const char usage[] = "usage: tongguan audit verify [--config FILE]\n\n"
-			    "Recomputes the hash chain of every case. Exit 0: all of it holds; 1: "
-			    "it does not, with the case and\n"
-			    "the entry where it breaks first.\n";
+static const char usage[] =
+	"usage: tongguan audit verify [--no-topic] [--config FILE]\n\n"
+	"Recomputes the hash chain of every case and every anchor, and compares the anchors with "
+	"the\n"
+	"entries they stand for and with the topic " AUDIT_TOPIC ". Exit 0: all of it holds; 1: "
+	"it\n"
+	"does not, with the case, the entry or the anchor where it breaks first. --no-topic: the "
+	"database alone.\n";
 
 /* One snapshot for all of it: a case that moves while we walk must not look broken. */
 static const char sql_begin[] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
@@ -59,7 +65,7 @@ struct walk {
 	bool broken;
 };
 
-static bool broken(struct walk *w, int64_t seq, const char *what)
+static bool broken_at(struct walk *w, int64_t seq, const char *what)
 {
 	if (!w->broken)
 		printf("broken: case %s (%s) entry %" PRId64 ": %s\n",
@@ -70,7 +76,7 @@ static bool broken(struct walk *w, int64_t seq, const char *what)
 
 /* --- one entry's hash --- */
 
-static void add_frame(crypto_hash_sha256_state *st, const void *bytes, size_t len, bool null)
+void audit_frame(crypto_hash_sha256_state *st, const void *bytes, size_t len, bool null)
 {
 	uint8_t head[4] = {0xff, 0xff, 0xff, 0xff};
 
@@ -87,7 +93,7 @@ static void add_frame(crypto_hash_sha256_state *st, const void *bytes, size_t le
 
 static void add_text(crypto_hash_sha256_state *st, const PGresult *res, int col)
 {
-	add_frame(st, PQgetvalue(res, 0, col), (size_t)PQgetlength(res, 0, col),
+	audit_frame(st, PQgetvalue(res, 0, col), (size_t)PQgetlength(res, 0, col),
 		PQgetisnull(res, 0, col));
 }
 
@@ -98,7 +104,7 @@ static bool add_hex(crypto_hash_sha256_state *st, const PGresult *res, int col)
 
 	if (!null && tg_unhex(tg_slice_cstr(PQgetvalue(res, 0, col)), bytes, HASH_BYTES))
 		return false;
-	add_frame(st, bytes, HASH_BYTES, null);
+	audit_frame(st, bytes, HASH_BYTES, null);
 	return true;
 }
 
@@ -143,11 +149,11 @@ static bool end_case(struct walk *w)
 	if (!w->case_id[0] || w->broken)
 		return !w->broken;
 	if (!w->case_no[0])
-		return broken(w, w->seq, "its entries have no case");
+		return broken_at(w, w->seq, "its entries have no case");
 	if (w->seq != w->head_seq)
-		return broken(w, w->seq + 1, "the log ends before the case's head");
+		return broken_at(w, w->seq + 1, "the log ends before the case's head");
 	if (strcmp(w->head, w->case_head))
-		return broken(w, w->seq, "the case's head is another hash");
+		return broken_at(w, w->seq, "the case's head is another hash");
 	return true;
 }
 
@@ -176,21 +182,22 @@ static bool take_entry(struct walk *w, const PGresult *res)
 	int64_t seq = strtoll(value(res, COL_SEQ), NULL, 10);
 
 	if (seq != w->seq + 1)
-		return broken(w, w->seq + 1, "the entry is missing");
+		return broken_at(w, w->seq + 1, "the entry is missing");
 	if (strcmp(value(res, COL_PREV), w->head))
-		return broken(w, seq, "it does not follow from the entry before it");
+		return broken_at(w, seq, "it does not follow from the entry before it");
 	if (!note_matches(res))
-		return broken(w, seq, "its note was changed");
+		return broken_at(w, seq, "its note was changed");
 	if (!entry_hash(res, hex) || strcmp(hex, value(res, COL_HASH)))
-		return broken(w, seq, "its hash does not match its content");
+		return broken_at(w, seq, "its hash does not match its content");
 	w->seq = seq;
 	strcpy(w->head, hex);
 	w->entries++;
 	return true;
 }
 
-static bool take_row(struct walk *w, const PGresult *res)
+static bool take_row(void *ctx, const PGresult *res)
 {
+	struct walk *w = ctx;
 	const char *id = value(res, PQgetisnull(res, 0, COL_CASE) ? COL_LOG_CASE : COL_CASE);
 
 	if (strcmp(id, w->case_id)) {
@@ -199,65 +206,87 @@ static bool take_row(struct walk *w, const PGresult *res)
 		begin_case(w, res);
 	}
 	if (PQgetisnull(res, 0, COL_SEQ))
-		return broken(w, 1, "the case has no log");
+		return broken_at(w, 1, "the case has no log");
 	return take_entry(w, res);
 }
 
-/* Row by row: the log may be larger than memory. */
-static int walk_all(PGconn *conn, struct walk *w)
+int audit_rows(
+	PGconn *conn, const char *sql, bool (*each)(void *ctx, const PGresult *res), void *ctx)
 {
 	bool going = true;
-	PGresult *res = PQexec(conn, sql_begin);
-	int rc = PQresultStatus(res) == PGRES_COMMAND_OK && PQsendQuery(conn, sql_walk) &&
-				 PQsetSingleRowMode(conn)
-			 ? 0
-			 : -TG_EPG;
+	PGresult *res;
+	int rc = PQsendQuery(conn, sql) && PQsetSingleRowMode(conn) ? 0 : -TG_EPG;
 
-	PQclear(res);
 	while (!rc && (res = PQgetResult(conn))) {
 		ExecStatusType status = PQresultStatus(res);
 
 		if (status == PGRES_SINGLE_TUPLE)
-			going = going && take_row(w, res);
+			going = going && each(ctx, res);
 		else if (status != PGRES_TUPLES_OK)
 			rc = -TG_EPG;
 		PQclear(res);
 	}
-	if (!rc && going)
+	return rc;
+}
+
+static int walk_chains(PGconn *conn, struct walk *w)
+{
+	int rc = audit_rows(conn, sql_walk, take_row, w);
+
+	if (!rc && !w->broken)
 		end_case(w);
 	return rc;
 }
 
-static int verify(const struct tg_conf *conf)
+static int walk_all(PGconn *conn, const struct audit_topic *topic, bool *ret_holds)
 {
 	struct walk w = {0};
+	PGresult *res = PQexec(conn, sql_begin);
+	int rc = PQresultStatus(res) == PGRES_COMMAND_OK ? walk_chains(conn, &w) : -TG_EPG;
+
+	PQclear(res);
+	*ret_holds = !w.broken;
+	if (rc || w.broken)
+		return rc;
+	printf("all chains hold: %" PRId64 " cases, %" PRId64 " entries\n", w.cases, w.entries);
+	return audit_anchors(conn, topic, ret_holds);
+}
+
+static int verify(const struct tg_conf *conf, bool topic)
+{
 	struct tg_buf why = {0};
 	PGconn *conn = tg_pg_connect_blocking(conf->postgres_url, "tongguan audit", &why);
-	int rc = conn ? walk_all(conn, &w) : -TG_EPG;
+	struct audit_topic *there = NULL;
+	bool holds = false;
+	int rc = conn ? 0 : -TG_EPG;
 
-	if (rc)
+	if (!rc && topic)
+		rc = audit_topic_read(conn, conf->kafka_brokers, &there);
+	if (!rc)
+		rc = walk_all(conn, there, &holds);
+	if (rc == -TG_EPG)
 		tg_cmd_fail("audit", "%s", conn ? PQerrorMessage(conn) : tg_buf_cstr(&why));
-	else if (!w.broken)
-		printf("all chains hold: %" PRId64 " cases, %" PRId64 " entries\n", w.cases,
-			w.entries);
+	audit_topic_free(there);
 	PQfinish(conn);
 	tg_buf_release(&why);
-	return rc || w.broken ? TG_EXIT_FAILED : TG_EXIT_DONE;
+	return rc || !holds ? TG_EXIT_FAILED : TG_EXIT_DONE;
 }
 
 int cmd_audit(int argc, char **argv)
 {
 	struct tg_conf conf;
+	bool topic;
 	int code = tg_cmd_begin(&argc, argv, usage, false, &conf);
 
 	if (code >= 0)
 		return code;
-	if (argc != 2 || strcmp(argv[1], "verify"))
+	topic = argc < 3 || strcmp(argv[2], "--no-topic");
+	if (argc < 2 || strcmp(argv[1], "verify") || argc > (topic ? 2 : 3))
 		code = tg_cmd_usage("audit", "there is only 'audit verify'");
 	else if (sodium_init() < 0)
 		code = tg_cmd_fail("audit", "the random generator is missing");
 	else
-		code = verify(&conf);
+		code = verify(&conf, topic);
 	tg_conf_release(&conf);
 	return code;
 }

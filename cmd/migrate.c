@@ -177,10 +177,11 @@ static int migrate_topics(const struct tg_conf *conf)
 	for (size_t i = 0; i < sizeof(own_topics) / sizeof(own_topics[0]); i++) {
 		bool dead = strstr(own_topics[i], "dead_letter") != NULL;
 		bool located = strstr(own_topics[i], "located") != NULL;
+		bool anchors = strstr(own_topics[i], "anchors") != NULL; /* the second store */
 
 		specs[n++] = (struct tg_topic_spec){own_topics[i],
 			located ? (int)conf->kafka_located_partitions : 1,
-			dead ? DEAD_LETTER_MAX : MESSAGE_MAX, 0};
+			dead ? DEAD_LETTER_MAX : MESSAGE_MAX, anchors ? -1 : 0};
 	}
 	rc = tg_topics_create(conf->kafka_brokers, specs, n, &why);
 	if (rc)

@@ -3,22 +3,33 @@
 #include <string.h>
 
 #include "cmd/access.h"
+#include "dispatch/api_parse.h"
 #include "dispatch/secret.h"
 #include "queries.h"
 
+#define DAYS_MAX 36500
+
 static const char usage[] =
-	"usage: tongguan token create --role ROLE [--department CODE] --name NAME\n"
+	"usage: tongguan token create --role ROLE [--department CODE] [--read-only] [--days N] "
+	"--name NAME\n"
 	"       tongguan token revoke NAME\n"
 	"       tongguan token list\n\n"
+	"--read-only: it may ask and change nothing; with --department it then also sees that "
+	"department's\n"
+	"cases alone, whatever its role. --days: it runs out after so many days.\n"
 	"The token is printed once, on standard output; only a hash of it is stored.\n";
 
 static int create(struct tg_access *a)
 {
 	char token[TG_TOKEN_SIZE], text[2 * TG_TOKEN_HASH_BYTES + 3];
-	const char *params[] = {a->name, text, a->role, a->department};
+	const char *params[] = {
+		a->name, text, a->role, a->department, a->read_only ? "true" : "false", a->days};
 	uint8_t hash[TG_TOKEN_HASH_BYTES];
 	int rc = tg_access_check_role(a);
+	int64_t days;
 
+	if (rc < 0 && a->days && tg_number_parse(tg_slice_cstr(a->days), 1, DAYS_MAX, &days))
+		rc = tg_cmd_usage("token", "--days is a whole number from 1 to %d", DAYS_MAX);
 	if (rc >= 0)
 		return rc;
 	if (tg_secret_init())
@@ -26,7 +37,7 @@ static int create(struct tg_access *a)
 	tg_token_make(false, token);
 	tg_token_hash(tg_slice_cstr(token), hash);
 	tg_token_hash_text(hash, text);
-	rc = tg_access_change(a, tg_sql_token_add, params, 4, "not created:");
+	rc = tg_access_change(a, tg_sql_token_add, params, 6, "not created:");
 	if (rc == TG_EXIT_DONE)
 		printf("%s\n", token);
 	return rc;

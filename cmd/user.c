@@ -62,7 +62,11 @@ static int add(struct tg_access *a)
 {
 	char hash[TG_PASSWORD_HASH_MAX];
 	const char *params[] = {a->name, hash, a->role, a->department};
-	int rc = tg_access_check_role(a);
+	int rc;
+
+	if (a->read_only || a->days)
+		return tg_cmd_usage("user", "--read-only and --days are for tokens");
+	rc = tg_access_check_role(a);
 
 	if (rc < 0)
 		rc = hash_from_input(hash);

@@ -33,7 +33,8 @@ bool tg_role_parse(struct tg_slice name, enum tg_role *ret);
 struct tg_actor {
 	char name[64];
 	enum tg_role role;
-	char department[32]; /* "" unless role is department */
+	char department[32]; /* the one this actor belongs to, or sees; "" */
+	bool read_only;      /* a token's scope: nothing is allowed */
 };
 
 enum tg_act_status {

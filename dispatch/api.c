@@ -17,32 +17,40 @@
 #define LOGINS_PER_S 2.0
 #define LOGINS_BURST 60.0
 
+/* Who may put something into a case. */
+#define TG_ROLES_PHOTO ~(TG_ROLES(TG_ROLE_AUDITOR) | TG_ROLES(TG_ROLE_ADMIN))
+
 /* X(method, path, handler, flags, roles): the whole of the API. roles 0: any role may ask; the
  * resource says the rest. */
 #define API_ROUTES(X)                                                          \
 	X(TG_POST, API "/sessions", session_create, TG_API_OPEN, 0)            \
+	X(TG_GET, API "/sessions", session_list, 0, 0)                         \
 	X(TG_GET, API "/sessions/current", session_show, 0, 0)                 \
-	X(TG_DELETE, API "/sessions/current", session_end, 0, 0)               \
+	X(TG_DELETE, API "/sessions/current", session_end, TG_API_READS, 0)    \
+	X(TG_DELETE, API "/sessions/{id}", session_end_one, 0, 0)              \
 	X(TG_GET, API "/cases", case_list, 0, 0)                               \
 	X(TG_POST, API "/cases", case_create, 0, 0)                            \
 	X(TG_GET, API "/cases/{id}", case_show, 0, 0)                          \
 	X(TG_GET, API "/cases/{id}/log", case_log, 0, 0)                       \
 	X(TG_GET, API "/cases/{id}/evidence", case_evidence, 0, 0)             \
 	X(TG_GET, API "/cases/{id}/deadline", case_deadline, 0, 0)             \
-	X(TG_GET, API "/cases/{id}/contact", case_contact, 0, 0)               \
+	X(TG_GET, API "/cases/{id}/contact", case_contact, TG_API_WRITES, 0)   \
 	X(TG_POST, API "/cases/{id}/actions", case_act, 0, 0)                  \
 	X(TG_GET, API "/tasks", task_list, 0, 0)                               \
 	X(TG_GET, API "/tasks/{id}", task_show, 0, 0)                          \
 	X(TG_POST, API "/tasks/{id}/actions", task_act, 0, 0)                  \
 	X(TG_GET, API "/incidents", incident_list, 0, 0)                       \
 	X(TG_GET, API "/incidents/{id}", incident_show, 0, 0)                  \
-	X(TG_GET, API "/events", event_list, 0, ~TG_ROLES(TG_ROLE_DEPARTMENT)) \
+	X(TG_GET, API "/events", event_list, TG_API_CITY, 0)                   \
 	X(TG_GET, API "/catalog", catalog, 0, 0)                               \
 	X(TG_GET, API "/catalog/{type_code}", catalog_show, 0, 0)              \
 	X(TG_GET, API "/departments", departments, 0, 0)                       \
 	X(TG_GET, API "/city", city, 0, 0)                                     \
-	X(TG_POST, API "/deadline/explain", deadline_explain, 0, 0)            \
+	X(TG_POST, API "/deadline/explain", deadline_explain, TG_API_READS, 0) \
 	X(TG_POST, API "/reports", report_create, 0, TG_ROLES_INTAKE)          \
+	X(TG_POST, API "/photos", photo_create, 0, TG_ROLES_PHOTO)             \
+	X(TG_GET, API "/photos/{hash}", photo_show, 0, 0)                      \
+	X(TG_GET, API "/vitals", vitals, 0, 0)                                 \
 	X(TG_GET, API "/stream", stream, 0, 0)                                 \
 	X(TG_GET, "/openapi.json", openapi, TG_API_OPEN, 0)
 
@@ -116,6 +124,12 @@ static void on_known(void *ctx, int rc, const struct tg_credential *cred)
 			rq, 403, "a request by cookie that changes something carries X-CSRF-Token");
 	else if (!tg_ratelimit_take(rq->api->by_token, token_key, tg_mono_us(), &wait_us))
 		refuse_too_many(rq, wait_us);
+	else if (rq->cred.actor.read_only &&
+		 (rq->route->flags & TG_API_WRITES ||
+			 (tg_req_method(rq->req) != TG_GET && !(rq->route->flags & TG_API_READS))))
+		tg_rq_problem(rq, 403, "this token may only read");
+	else if (rq->route->flags & TG_API_CITY && tg_rq_only(rq))
+		tg_rq_problem(rq, 403, "this is of the whole city; you see one department's");
 	else if (rq->route->roles && !tg_rq_role_in(rq, rq->route->roles))
 		tg_rq_problem(
 			rq, 403, "the role %s may not do this", tg_role_name(rq->cred.actor.role));
@@ -198,6 +212,22 @@ static int open_parts(struct tg_api *api)
 	return rc;
 }
 
+static void limit_http(struct tg_http *http, const struct tg_conf *conf)
+{
+	tg_http_limit(http, &(struct tg_http_conf){
+				    .connections_max = (int)conf->http_connections_max,
+				    .per_address_max = (int)conf->http_per_peer_max,
+				    .header_max = (size_t)conf->http_header_max,
+				    .body_max = (size_t)conf->http_body_max,
+				    .large_path = API "/photos",
+				    .large_max = (size_t)conf->http_photo_max,
+				    .header_ms = (int)conf->http_header_timeout_s * 1000,
+				    .idle_ms = (int)conf->http_idle_timeout_s * 1000,
+				    .slow_ms = (int)conf->http_slow_timeout_s * 1000,
+				    .rate_min = (int)conf->http_rate_min,
+			    });
+}
+
 int tg_api_open(struct tg_dispatch *d, struct tg_api **ret)
 {
 	struct tg_http *http = tg_service_http(d->svc);
@@ -207,6 +237,7 @@ int tg_api_open(struct tg_dispatch *d, struct tg_api **ret)
 	if (!api)
 		return -TG_ENOMEM;
 	api->d = d;
+	limit_http(http, d->conf);
 	rc = open_parts(api);
 	if (!rc)
 		rc = tg_http_route(http, routes, ROUTES, api);

@@ -59,6 +59,7 @@ struct tg_api {
 	struct tg_ratelimit *by_login;   /* attempts to sign in, by address */
 	struct tg_buf map;               /* GET /city, made once a version */
 	int64_t map_version;
+	int photos;   /* on their way in or out */
 	bool closing; /* new requests are refused: what they need is going away */
 	void (*closed)(void *ctx);
 	void *closed_ctx;
@@ -77,10 +78,15 @@ struct tg_rq {
 	struct tg_buf out; /* the answer under construction */
 	bool tagged;       /* the answer carries an ETag: it may be kept, and asked for again */
 	void *state;       /* the resource's own; freed with the request */
+	void (*photos_then)(struct tg_rq *rq, bool known);
+	int photos; /* how many it names */
 };
 
 #define TG_ROLES(role) (1u << (role))
 #define TG_API_OPEN    1u /* no sign-in needed */
+#define TG_API_READS   2u /* not a GET, and changes nothing all the same */
+#define TG_API_WRITES  4u /* a GET that leaves a trace: nothing for who may only read */
+#define TG_API_CITY    8u /* of the whole city: nothing for who sees one department */
 
 struct tg_api_route {
 	tg_rq_handler handler;
@@ -99,7 +105,7 @@ struct tg_api_route {
 #define TG_ORDER_EVENT    'e'
 #define TG_ORDER_INCIDENT 'i'
 
-/* "" unless the caller is a department. */
+/* The one department this caller sees; "": all. */
 const char *tg_rq_department(const struct tg_rq *rq);
 /* The same as a query parameter: NULL for all others. */
 const char *tg_rq_only(const struct tg_rq *rq);
@@ -173,6 +179,9 @@ void tg_reports_free(struct tg_reports *reports);
 
 /* The {id} of the path into out. False: answered 404, it is no uuid. */
 TG_MUST bool tg_api_id(struct tg_rq *rq, char out[40]);
+/* Are the photos that the body names there for the caller to see? Asks if it names any; a list of
+ * another form counts as known, the form is checked later. */
+void tg_api_photos_known(struct tg_rq *rq, void (*then)(struct tg_rq *rq, bool known));
 /* POST …/actions of a case or a task. */
 void tg_api_act(struct tg_rq *rq, bool on_task);
 /* state= (one or several of the list, as an array parameter) and domain=. False: answered. */
@@ -184,6 +193,11 @@ TG_MUST bool tg_api_read_domain(struct tg_rq *rq, char out[16], const char **ret
 void tg_api_session_create(struct tg_rq *rq);
 void tg_api_session_show(struct tg_rq *rq);
 void tg_api_session_end(struct tg_rq *rq);
+void tg_api_session_list(struct tg_rq *rq);
+void tg_api_session_end_one(struct tg_rq *rq);
+void tg_api_photo_create(struct tg_rq *rq);
+void tg_api_photo_show(struct tg_rq *rq);
+void tg_api_vitals(struct tg_rq *rq);
 void tg_api_case_list(struct tg_rq *rq);
 void tg_api_case_create(struct tg_rq *rq);
 void tg_api_case_show(struct tg_rq *rq);

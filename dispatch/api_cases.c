@@ -245,12 +245,41 @@ static void on_acted(void *ctx, const struct tg_act_result *res)
 	tg_rq_act_answer(ctx, res, 200);
 }
 
-void tg_api_act(struct tg_rq *rq, bool on_task)
+static const char no_photo[] =
+	"there is no such photo for you: put it there with POST /photos, then name it";
+
+/* All that can be said of the request itself has been said: go. */
+static void act_now(struct tg_rq *rq, bool known)
 {
 	char id[40], scope[TG_RQ_SCOPE_MAX];
-	struct tg_act_request act = {.actor = &rq->cred.actor, .on_task = on_task};
+	struct tg_act_request act = {
+		.actor = &rq->cred.actor, .on_task = rq->route->handler == tg_api_task_act};
+	const char *action = NULL;
+
+	if (!tg_api_id(rq, id))
+		return;
+	if (!known) {
+		refuse_unread(rq, act.on_task, id, 422, "photos", no_photo);
+		return;
+	}
+	if (!tg_rq_idempotency(rq, scope, &act.key))
+		return;
+	act.has_version = tg_json_int(rq->body, "version", &act.version, NULL);
+	(void)tg_json_str(rq->body, "action", &action, NULL);
+	act.key_scope = tg_slice_cstr(scope);
+	act.id = tg_slice_cstr(id);
+	act.action = tg_slice_cstr(action);
+	act.body = rq->body;
+	tg_rq_body_digest(rq, act.body_sha256);
+	tg_act(rq->d, &act, on_acted, rq);
+}
+
+void tg_api_act(struct tg_rq *rq, bool on_task)
+{
+	char id[40];
 	struct tg_buf why = {0};
 	const char *action = NULL;
+	int64_t version;
 	bool wrong = false;
 	int status;
 
@@ -262,23 +291,13 @@ void tg_api_act(struct tg_rq *rq, bool on_task)
 	tg_buf_release(&why);
 	if (status)
 		return;
-	act.has_version = tg_json_int(rq->body, "version", &act.version, &wrong);
-	if (!tg_json_str(rq->body, "action", &action, NULL)) {
+	(void)tg_json_int(rq->body, "version", &version, &wrong);
+	if (!tg_json_str(rq->body, "action", &action, NULL))
 		refuse_unread(rq, on_task, id, 422, "action", "the name of an action is wanted");
-		return;
-	}
-	if (wrong) {
+	else if (wrong)
 		refuse_unread(rq, on_task, id, 422, "version", "a whole number is wanted");
-		return;
-	}
-	if (!tg_rq_idempotency(rq, scope, &act.key))
-		return;
-	act.key_scope = tg_slice_cstr(scope);
-	act.id = tg_slice_cstr(id);
-	act.action = tg_slice_cstr(action);
-	act.body = rq->body;
-	tg_rq_body_digest(rq, act.body_sha256);
-	tg_act(rq->d, &act, on_acted, rq);
+	else
+		tg_api_photos_known(rq, act_now);
 }
 
 void tg_api_case_act(struct tg_rq *rq)
@@ -291,22 +310,31 @@ static void on_created(void *ctx, const struct tg_act_result *res)
 	tg_rq_act_answer(ctx, res, 201);
 }
 
-void tg_api_case_create(struct tg_rq *rq)
+static void create_now(struct tg_rq *rq, bool known)
 {
 	char scope[TG_RQ_SCOPE_MAX];
 	struct tg_slice key;
 	uint8_t digest[32];
 
+	if (!known) {
+		tg_rq_unacceptable(rq, "photos", no_photo);
+		return;
+	}
+	if (!tg_rq_idempotency(rq, scope, &key))
+		return;
+	tg_rq_body_digest(rq, digest);
+	tg_act_create(rq->d, &rq->cred.actor, rq->body, tg_slice_cstr(scope), key, digest,
+		on_created, rq);
+}
+
+void tg_api_case_create(struct tg_rq *rq)
+{
 	/* Who may never bring a case in hears so before the form is looked at. */
 	if (!tg_rq_role_in(rq, TG_ROLES_INTAKE)) {
 		tg_rq_problem(rq, 403, "the role %s does not open cases",
 			tg_role_name(rq->cred.actor.role));
 		return;
 	}
-	if (!tg_rq_known_query(rq, no_query) || !tg_rq_body(rq) ||
-		!tg_rq_idempotency(rq, scope, &key))
-		return;
-	tg_rq_body_digest(rq, digest);
-	tg_act_create(rq->d, &rq->cred.actor, rq->body, tg_slice_cstr(scope), key, digest,
-		on_created, rq);
+	if (tg_rq_known_query(rq, no_query) && tg_rq_body(rq))
+		tg_api_photos_known(rq, create_now);
 }

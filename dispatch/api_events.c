@@ -1,5 +1,5 @@
-/* GET /events: what is stored, by place and time. Raw reports are the centre's; a department has
- * its cases' evidence. */
+/* GET /events: what is stored, by place and time, or one source's series. Raw reports are the
+ * centre's; a department has its cases' evidence. */
 #include <math.h>
 #include <stdio.h>
 
@@ -15,7 +15,7 @@
 #define AHEAD_US        (15 * TG_US_PER_MIN) /* ingest takes events a little ahead of its clock */
 
 struct filter {
-	char from[24], to[24];
+	char from[24], to[24], source[72], metric[72];
 	struct tg_bbox_text box;
 	struct tg_page page;
 };
@@ -62,16 +62,20 @@ static bool read_span(struct tg_rq *rq, struct filter *f)
 
 void tg_api_event_list(struct tg_rq *rq)
 {
-	static const char *const known[] = {"bbox", "from", "to", "cursor", "limit", NULL};
+	static const char *const known[] = {
+		"bbox", "from", "to", "source_id", "metric", "cursor", "limit", NULL};
 	struct filter *f = tg_rq_state(rq, sizeof(*f));
+	const char *source, *metric;
 
 	if (!f || !tg_rq_known_query(rq, known) || !tg_bbox_read(rq, &f->box) ||
 		!read_span(rq, f) ||
+		!tg_rq_query_text(rq, "source_id", f->source, sizeof(f->source), &source) ||
+		!tg_rq_query_text(rq, "metric", f->metric, sizeof(f->metric), &metric) ||
 		!tg_page_read(rq, TG_ORDER_EVENT, LIMIT_DEFAULT, LIMIT_MAX, &f->page))
 		return;
 
 	const char *params[] = {f->from, f->to, f->box.side[0], f->box.side[1], f->box.side[2],
-		f->box.side[3], f->page.id, f->page.limit_text};
+		f->box.side[3], f->page.id, f->page.limit_text, source, metric};
 
 	tg_rq_query(rq, tg_sql_event_list, params, sizeof(params) / sizeof(params[0]), on_events);
 }

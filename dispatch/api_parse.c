@@ -124,6 +124,14 @@ bool tg_is_uuid(struct tg_slice text)
 	return true;
 }
 
+bool tg_is_photo_hash(struct tg_slice text)
+{
+	for (size_t i = 0; i < text.len; i++)
+		if (!strchr("0123456789abcdef", text.data[i]) || !text.data[i])
+			return false;
+	return text.len == TG_PHOTO_HEX;
+}
+
 bool tg_name_in(struct tg_slice name, const char *const *list)
 {
 	for (; *list; list++)

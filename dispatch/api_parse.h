@@ -37,6 +37,10 @@ TG_MUST int tg_flag_parse(struct tg_slice text, bool *ret); /* "true" or "false"
 /* 8-4-4-4-12 hex digits. */
 bool tg_is_uuid(struct tg_slice text);
 
+/* 64 hex digits in lower case: what a photo is called. */
+#define TG_PHOTO_HEX 64
+bool tg_is_photo_hash(struct tg_slice text);
+
 /* Is name in the NULL-terminated list? */
 bool tg_name_in(struct tg_slice name, const char *const *list);
 /* "a,b,c" → PostgreSQL's array text "{a,b,c}". Every part must be in the list. -TG_EPARSE;

@@ -18,6 +18,7 @@
 #define TICK_MS           1000
 #define ARENA_BLOCK       8192
 #define EVENT_ID_SIZE     33
+#define PHOTOS_MAX        9
 
 struct tg_reports {
 	struct tg_api *api;
@@ -223,6 +224,27 @@ static void hand_over(struct tg_rq *rq, struct tg_slice value)
 		uv_timer_start(&reports->tick, on_tick, TICK_MS, TICK_MS);
 }
 
+/* photos: ["HASH", …] as addresses of ours among photo_urls. */
+static int add_photos(const struct tg_rq *rq, json_t *report)
+{
+	const json_t *photos = json_object_get(rq->body, "photos"), *item;
+	json_t *urls;
+	char url[96];
+	size_t i;
+	int rc = 0;
+
+	if (!json_array_size(photos))
+		return 0;
+	urls = json_deep_copy(json_object_get(report, "photo_urls"));
+	if (!urls)
+		urls = json_array();
+	json_array_foreach (photos, i, item) {
+		snprintf(url, sizeof(url), "/api/v1/photos/%s", json_string_value(item));
+		rc |= json_array_append_new(urls, json_string(url));
+	}
+	return rc | json_object_set_new(report, "photo_urls", urls);
+}
+
 /* What makes the event's JSON of the request's: everything but the identity. New reference, or
  * NULL. */
 static json_t *event_of(const struct tg_rq *rq)
@@ -239,6 +261,7 @@ static json_t *event_of(const struct tg_rq *rq)
 	for (int i = 0; said[i]; i++)
 		if ((value = json_object_get(rq->body, said[i])))
 			rc |= json_object_set(report, said[i], value);
+	rc |= add_photos(rq, report);
 	if (is_inspector(rq))
 		rc |= json_object_set_new(report, "reporter_id", json_string(rq->cred.actor.name));
 	rc |= json_object_set_new(event, "source_id", json_string(rq->cred.actor.name));
@@ -314,11 +337,23 @@ static void ask_key(struct tg_rq *rq, const char *scope, struct tg_slice key)
 	tg_rq_query(rq, tg_sql_report_key, params, 4, on_key);
 }
 
+static bool photos_form(const json_t *list)
+{
+	const json_t *item;
+	size_t i;
+
+	json_array_foreach (list, i, item)
+		if (!json_is_string(item) ||
+			!tg_is_photo_hash(tg_slice_cstr(json_string_value(item))))
+			return false;
+	return json_is_array(list) && json_array_size(list) <= PHOTOS_MAX;
+}
+
 /* False: answered. */
 static bool check_fields(struct tg_rq *rq)
 {
 	static const char *const known[] = {"title", "text", "type_code", "location", "occurred_at",
-		"contact", "reporter_id", "photo_urls", "attributes", NULL};
+		"contact", "reporter_id", "photo_urls", "photos", "attributes", NULL};
 	const char *name, *words = NULL;
 	json_t *value;
 
@@ -327,6 +362,11 @@ static bool check_fields(struct tg_rq *rq)
 			tg_rq_unacceptable(rq, name, "there is no such field");
 			return false;
 		}
+	value = json_object_get(rq->body, "photos");
+	if (value && !photos_form(value)) {
+		tg_rq_unacceptable(rq, "photos", "a list of at most 9 names of photos is wanted");
+		return false;
+	}
 	if (!tg_json_str(rq->body, "text", &words, NULL) &&
 		!tg_json_str(rq->body, "title", &words, NULL)) {
 		tg_rq_unacceptable(rq, "text", "a report says something: text or title");
@@ -335,7 +375,7 @@ static bool check_fields(struct tg_rq *rq)
 	return true;
 }
 
-void tg_api_report_create(struct tg_rq *rq)
+static void report_now(struct tg_rq *rq, bool known)
 {
 	char scope[TG_RQ_SCOPE_MAX];
 	const char *at = NULL;
@@ -343,7 +383,11 @@ void tg_api_report_create(struct tg_rq *rq)
 	struct report *report;
 	uint8_t id[16];
 
-	if (!tg_rq_body(rq) || !check_fields(rq) || !tg_rq_idempotency(rq, scope, &key))
+	if (!known) {
+		tg_rq_unacceptable(rq, "photos", "there is no such photo: put it there first");
+		return;
+	}
+	if (!tg_rq_idempotency(rq, scope, &key))
 		return;
 	report = tg_rq_state(rq, sizeof(*report));
 	if (!report)
@@ -362,4 +406,10 @@ void tg_api_report_create(struct tg_rq *rq)
 		ask_key(rq, scope, key);
 	else
 		send_report(rq);
+}
+
+void tg_api_report_create(struct tg_rq *rq)
+{
+	if (tg_rq_body(rq) && check_fields(rq))
+		tg_api_photos_known(rq, report_now);
 }

@@ -15,12 +15,12 @@
 
 const char *tg_rq_department(const struct tg_rq *rq)
 {
-	return rq->cred.actor.role == TG_ROLE_DEPARTMENT ? rq->cred.actor.department : "";
+	return rq->cred.actor.department;
 }
 
 const char *tg_rq_only(const struct tg_rq *rq)
 {
-	return rq->cred.actor.role == TG_ROLE_DEPARTMENT ? rq->cred.actor.department : NULL;
+	return rq->cred.actor.department[0] ? rq->cred.actor.department : NULL;
 }
 
 bool tg_rq_role_in(const struct tg_rq *rq, unsigned roles)

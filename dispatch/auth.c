@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "queries.h"
 
+#define AGENT_MAX      200 /* bytes kept of what a client calls itself */
 #define NAME_MAX_BYTES (sizeof(((struct tg_actor *)NULL)->name) - 1)
 
 struct tg_auth {
@@ -35,6 +36,7 @@ struct login {
 	char stored[TG_PASSWORD_HASH_MAX]; /* "" when there is no such account */
 	bool right;
 	char token[TG_TOKEN_SIZE];
+	char peer[64], agent[AGENT_MAX + 1];
 	struct tg_credential cred;
 	tg_login_cb cb;
 	void *ctx;
@@ -107,8 +109,10 @@ static void on_checked(void *ctx, int rc, const PGresult *res)
 
 	if (!rc && (PQntuples(res) == 0 || !actor_from_row(res, 0, &check->cred.actor)))
 		rc = -TG_ENOENT;
-	if (!rc)
+	if (!rc) {
 		check->cred.expires_us = tg_pg_null(res, 0, 3) ? INT64_MAX : tg_pg_i64(res, 0, 3);
+		check->cred.actor.read_only = tg_pg_bool(res, 0, 4);
+	}
 	check->cb(check->ctx, rc, rc ? NULL : &check->cred);
 	free(check);
 }
@@ -212,7 +216,7 @@ static void on_hashed(uv_work_t *work, int status)
 	struct login *login = tg_container_of(work, struct login, work);
 	struct tg_auth *auth = login->auth;
 	char hash[2 * TG_TOKEN_HASH_BYTES + 3], hours[24];
-	const char *params[] = {login->name, hash, hours};
+	const char *params[] = {login->name, hash, hours, login->peer, login->agent};
 	struct tg_slice token;
 	int rc;
 
@@ -235,7 +239,7 @@ static void on_hashed(uv_work_t *work, int status)
 	tg_token_csrf(token, login->cred.csrf);
 	tg_token_hash_text(login->cred.hash, hash);
 	snprintf(hours, sizeof(hours), "%lld", (long long)auth->session_hours);
-	rc = tg_pg_query(auth->pg, tg_sql_login_done, params, 3, on_session_stored, login);
+	rc = tg_pg_query(auth->pg, tg_sql_login_done, params, 5, on_session_stored, login);
 	if (rc)
 		login_unavailable(login);
 }
@@ -285,8 +289,16 @@ static void login_next(struct tg_auth *auth)
 		login_unavailable(login);
 }
 
+/* A header is bytes; what of it is printable ASCII is text in every list. */
+static void keep_agent(struct login *login, struct tg_slice agent)
+{
+	for (size_t i = 0; i < agent.len && i < AGENT_MAX; i++)
+		login->agent[i] =
+			agent.data[i] >= ' ' && agent.data[i] < 0x7f ? agent.data[i] : '?';
+}
+
 void tg_auth_login(struct tg_auth *auth, struct tg_slice name, struct tg_slice password,
-	tg_login_cb cb, void *ctx)
+	const char *peer, struct tg_slice agent, tg_login_cb cb, void *ctx)
 {
 	struct login *login;
 	bool usable = name.len > 0 && name.len <= NAME_MAX_BYTES &&
@@ -308,6 +320,8 @@ void tg_auth_login(struct tg_auth *auth, struct tg_slice name, struct tg_slice p
 	memcpy(login->name, name.data, name.len);
 	memcpy(login->password, password.data, password.len);
 	login->password_len = password.len;
+	snprintf(login->peer, sizeof(login->peer), "%s", peer);
+	keep_agent(login, agent);
 	tg_list_push(&auth->queue, &login->link);
 	if (auth->queued++ == 0)
 		login_next(auth);

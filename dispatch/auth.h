@@ -64,8 +64,9 @@ struct tg_login_result {
 };
 
 typedef void (*tg_login_cb)(void *ctx, const struct tg_login_result *res);
-/* Copies name and password. cb exactly once, perhaps before this returns. */
+/* peer and agent stand in the list of sessions: the client's address and what it calls itself, both
+ * text. Copies all of them. cb exactly once, perhaps before this returns. */
 void tg_auth_login(struct tg_auth *auth, struct tg_slice name, struct tg_slice password,
-	tg_login_cb cb, void *ctx);
+	const char *peer, struct tg_slice agent, tg_login_cb cb, void *ctx);
 
 #endif

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "dispatch/api_parse.h"
 #include "dispatch/life_impl.h"
 
 #define NOTE_BYTES_MAX    4000
@@ -65,6 +66,36 @@ static void take_list(struct life_step *step, const char *key)
 	if (!step->detail)
 		step->detail = json_object();
 	if (json_object_set_new(step->detail, key, json_deep_copy(list)))
+		step->failed = true;
+}
+
+#define PHOTOS_MAX 9
+
+/* Names of photos; whether they are there is asked before. */
+static void take_photos(struct life_step *step)
+{
+	json_t *list = json_object_get(step->in->body, "photos"), *item;
+	size_t i;
+
+	if (!list || json_is_null(list))
+		return;
+	if (!json_is_array(list) || json_array_size(list) > PHOTOS_MAX) {
+		life_wrong(step, "photos", "must be a list of at most 9 names of photos");
+		return;
+	}
+	json_array_foreach (list, i, item) {
+		if (!json_is_string(item) ||
+			!tg_is_photo_hash(tg_slice_cstr(json_string_value(item)))) {
+			life_wrong(step, "photos",
+				"a photo's name is the hash that POST /photos gave");
+			return;
+		}
+	}
+	if (!json_array_size(list))
+		return;
+	if (!step->detail)
+		step->detail = json_object();
+	if (json_object_set_new(step->detail, "photos", json_deep_copy(list)))
 		step->failed = true;
 }
 
@@ -183,6 +214,7 @@ void life_form_result(struct life_step *step)
 
 	take_note(step);
 	take_list(step, "evidence");
+	take_photos(step);
 	/* Free words belong where they can be erased. */
 	if (result && !step->note)
 		step->note = life_keep(step, result);
@@ -192,6 +224,7 @@ void life_form_check(struct life_step *step)
 {
 	take_note(step);
 	take_list(step, "evidence");
+	take_photos(step);
 }
 
 void life_form_file(struct life_step *step)
@@ -298,6 +331,7 @@ void life_form_comment(struct life_step *step)
 
 	if (note)
 		step->note = life_keep(step, note);
+	take_photos(step);
 }
 
 void life_form_report(struct life_step *step)
@@ -315,4 +349,5 @@ void life_form_report(struct life_step *step)
 	if (!title && !text && !json_is_string(json_object_get(step->in->body, "type_code")))
 		life_wrong(step, "title", "a type, a title or a text is required");
 	life_detail_str(step, "address", address);
+	take_photos(step);
 }

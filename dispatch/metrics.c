@@ -41,4 +41,10 @@ struct tg_metric tg_dispatch_metrics[TG_M_COUNT] = {
 	[TG_M_CITY_VERSION] = {.name = "tongguan_dispatch_city_version",
 		.help = "version of the reference data in use",
 		.kind = TG_GAUGE},
+	[TG_M_ANCHORS] = {.name = "tongguan_dispatch_anchors_total",
+		.help = "anchors of the audit that Kafka has acknowledged",
+		.kind = TG_COUNTER},
+	[TG_M_ANCHOR] = {.name = "tongguan_dispatch_anchor_number",
+		.help = "the newest anchor this process has sent",
+		.kind = TG_GAUGE},
 };

@@ -14,6 +14,8 @@ enum tg_dispatch_metric {
 	TG_M_LEADER,
 	TG_M_POS,
 	TG_M_CITY_VERSION,
+	TG_M_ANCHORS,
+	TG_M_ANCHOR,
 	TG_M_COUNT
 };
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "dispatch/anchor.h"
 #include "dispatch/dispatch.h"
 #include "dispatch/metrics.h"
 
@@ -52,6 +53,7 @@ struct tg_outbox {
 	struct tg_dispatch *d;
 	struct tg_pg *pg;
 	struct tg_producer *producer;
+	struct tg_anchor *anchor;
 	uv_timer_t timer;
 	char me[128];
 	struct subscriber subscribers[OUTBOX_SUBSCRIBERS];
@@ -88,6 +90,10 @@ static void on_delivery(void *ctx, void *tag, int rc)
 	struct tg_outbox *ob = ctx;
 	uint64_t number = (uint64_t)(uintptr_t)tag;
 
+	if (number & TG_ANCHOR_TAG) {
+		tg_anchor_delivered(ob->anchor, number, rc);
+		return;
+	}
 	if (number < ob->first)
 		return; /* sent under a lease that is gone */
 	if (rc)
@@ -148,6 +154,7 @@ static void take_epoch(struct tg_outbox *ob, int64_t epoch, int64_t published)
 		return;
 	ob->epoch = epoch;
 	tg_metric_set(&tg_dispatch_metrics[TG_M_LEADER], epoch > 0);
+	tg_anchor_lead(ob->anchor, epoch);
 	if (!epoch) {
 		tg_log(TG_INFO, "another dispatcher publishes");
 		return;
@@ -282,6 +289,8 @@ int tg_outbox_open(struct tg_dispatch *d, struct tg_outbox **ret)
 	}
 	rc = tg_producer_open(d->loop, d->conf->kafka_brokers, "tongguan-dispatch-outbox",
 		on_delivery, ob, &ob->producer);
+	if (!rc)
+		rc = tg_anchor_open(d, ob->me, ob->producer, &ob->anchor);
 	if (rc) {
 		tg_pg_close(ob->pg, free, ob);
 		return rc;
@@ -319,6 +328,7 @@ static void on_all_closed(struct tg_outbox *ob)
 	void (*closed)(void *ctx) = ob->closed;
 	void *ctx = ob->closed_ctx;
 
+	tg_anchor_free(ob->anchor);
 	free(ob);
 	closed(ctx);
 }
@@ -343,16 +353,22 @@ static void on_let_go(void *ctx, int rc, const PGresult *res)
 	tg_pg_close(ob->pg, on_pg_closed, ob);
 }
 
-static void shut(struct tg_outbox *ob)
+static void on_anchor_closed(void *ctx)
 {
+	struct tg_outbox *ob = ctx;
 	const char *params[] = {ob->me};
 
-	uv_timer_stop(&ob->timer);
 	tg_producer_close(ob->producer); /* its last acknowledgements come here */
 	ob->saved_at_ms = 0;
 	save_published(ob);
 	if (!tg_pg_up(ob->pg) || tg_pg_query(ob->pg, sql_let_go, params, 1, on_let_go, ob))
 		tg_pg_close(ob->pg, on_pg_closed, ob);
+}
+
+static void shut(struct tg_outbox *ob)
+{
+	uv_timer_stop(&ob->timer);
+	tg_anchor_close(ob->anchor, on_anchor_closed, ob);
 }
 
 void tg_outbox_close(struct tg_outbox *ob, void (*closed)(void *ctx), void *ctx)

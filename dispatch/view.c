@@ -27,6 +27,8 @@ static json_t *allowed(const struct viewing *v, int task)
 {
 	json_t *list = json_array();
 
+	if (v->actor->read_only)
+		return list;
 	tg_life_allowed(v->kase, v->city, v->actor, v->now_us, task, add_action, list);
 	return list;
 }

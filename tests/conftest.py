@@ -11,5 +11,5 @@ import harness  # noqa: E402
 @pytest.fixture(scope="session")
 def city():
     """A whole running city: embedded servers and the three roles."""
-    with harness.City() as running:
+    with harness.City(env={"TONGGUAN_DISPATCH_ANCHOR_S": "2"}) as running:
         yield running

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/metric.h"
 
 #define BACKLOG 511
 
@@ -83,16 +84,85 @@ static void on_connection(uv_stream_t *listener, int status)
 		http_accept(http);
 }
 
+/* --- counting --- */
+
+static const char *const whys[] = {"framing", "header_large", "body_large", "bodies_full",
+	"header_slow", "body_slow", "reader_slow", "connections", "per_peer", "other", NULL};
+_Static_assert(sizeof(whys) / sizeof(whys[0]) == HTTP_WHYS + 1, "one name a reason");
+
+enum { M_REFUSED, M_CONNECTIONS, M_BODIES, M_COUNT };
+
+static struct tg_metric metrics[M_COUNT] = {
+	[M_REFUSED] = {.name = "tongguan_http_refused_total",
+		.help = "requests refused and connections cut before a route saw them, by reason",
+		.kind = TG_COUNTER,
+		.label = "reason",
+		.values = whys},
+	[M_CONNECTIONS] = {.name = "tongguan_http_connections",
+		.help = "open connections",
+		.kind = TG_GAUGE},
+	[M_BODIES] = {.name = "tongguan_http_body_bytes",
+		.help = "bytes of request bodies held now",
+		.kind = TG_GAUGE},
+};
+
+void http_count(enum http_why why)
+{
+	tg_metric_add_at(&metrics[M_REFUSED], (int)why, 1);
+}
+
+/* --- deadlines --- */
+
+static uint64_t in_window(const struct tg_http *http)
+{
+	return (uint64_t)http->conf.rate_min * (uint64_t)http->conf.slow_ms / 1000;
+}
+
+void http_watch_body(struct http_conn *conn)
+{
+	conn->body_mark = conn->req ? conn->req->body.len : 0;
+	conn->deadline_ms = uv_now(conn->http->loop) + (uint64_t)conn->http->conf.slow_ms;
+}
+
+static uint64_t left_queue(const struct http_conn *conn)
+{
+	return conn->queued - uv_stream_get_write_queue_size((const uv_stream_t *)&conn->tcp);
+}
+
+void http_watch_reader(struct http_conn *conn)
+{
+	conn->write_mark = left_queue(conn);
+	conn->write_until_ms = uv_now(conn->http->loop) + (uint64_t)conn->http->conf.slow_ms;
+}
+
+static void cut(struct http_conn *conn, enum http_why why, int status)
+{
+	http_count(why);
+	if (status)
+		http_refuse(conn, status);
+	else
+		http_conn_close(conn);
+}
+
 static void sweep_conn(struct http_conn *conn, uint64_t now_ms)
 {
 	bool late = conn->deadline_ms && now_ms >= conn->deadline_ms;
 
-	if (conn->write_until_ms && now_ms >= conn->write_until_ms)
+	if (conn->write_until_ms && now_ms >= conn->write_until_ms) {
+		if (left_queue(conn) - conn->write_mark < in_window(conn->http))
+			cut(conn, HTTP_WHY_reader_slow, 0);
+		else
+			http_watch_reader(conn);
+	} else if (late && conn->phase == PHASE_BODY) {
+		if (conn->req->body.len - conn->body_mark < in_window(conn->http))
+			cut(conn, HTTP_WHY_body_slow, 408);
+		else
+			http_watch_body(conn);
+	} else if (late && conn->phase == PHASE_HEAD) {
+		cut(conn, HTTP_WHY_header_slow, 408);
+	} else if (late) {
 		http_conn_close(conn);
-	else if (late && (conn->phase == PHASE_HEAD || conn->phase == PHASE_BODY))
-		http_refuse(conn, 408);
-	else if (late)
-		http_conn_close(conn);
+	}
 }
 
 static void on_sweep(uv_timer_t *timer)
@@ -102,6 +172,8 @@ static void on_sweep(uv_timer_t *timer)
 
 	tg_list_foreach_safe (it, next, &http->conns)
 		sweep_conn(tg_container_of(it, struct http_conn, link), now_ms);
+	tg_metric_set(&metrics[M_CONNECTIONS], http->conns_count);
+	tg_metric_set(&metrics[M_BODIES], (double)http->bodies);
 }
 
 static void http_free(struct tg_http *http)
@@ -141,6 +213,16 @@ static void apply_defaults(struct tg_http_conf *conf)
 		conf->headers_max = HTTP_HEADERS_MAX;
 	if (conf->body_max == 0)
 		conf->body_max = HTTP_BODY_MAX;
+	if (conf->bodies_max == 0)
+		conf->bodies_max = HTTP_BODIES_MAX;
+	if (conf->header_ms <= 0)
+		conf->header_ms = HTTP_HEAD_MS;
+	if (conf->idle_ms <= 0)
+		conf->idle_ms = HTTP_IDLE_MS;
+	if (conf->slow_ms <= 0)
+		conf->slow_ms = HTTP_SLOW_MS;
+	if (conf->rate_min <= 0)
+		conf->rate_min = HTTP_RATE_MIN;
 }
 
 void tg_http_limit(struct tg_http *http, const struct tg_http_conf *conf)
@@ -180,6 +262,12 @@ int tg_http_open(
 		free(http);
 		return rc;
 	}
+	rc = tg_metric_register(metrics, M_COUNT);
+	if (rc) {
+		tg_map_free(http->per_address);
+		free(http);
+		return rc;
+	}
 	tg_http_limit(http, conf ? conf : &(struct tg_http_conf){0});
 	http->loop = loop;
 	tg_list_init(&http->conns);
@@ -208,6 +296,11 @@ void tg_http_fallback(struct tg_http *http, tg_http_handler handler, void *ctx)
 {
 	http->fallback = handler;
 	http->fallback_ctx = ctx;
+}
+
+int tg_http_connections(const struct tg_http *http)
+{
+	return http->conns_count;
 }
 
 const char *tg_http_address(const struct tg_http *http)

@@ -2,9 +2,11 @@
  * are the caller's.
  *
  * Framing errors get 400 and the connection is closed. Ours on top of llhttp: Host required, header
- * bytes and count limits (431), body limit (413), header deadline 10 s and body deadline 15 s in
- * all, idle 75 s, connections in all and per address, path normalisation ("..", "//", %00 refused),
- * one answer per request. HEAD and OPTIONS are handled here. */
+ * bytes and count limits (431), body limit (413) and a limit of all bodies under way (503), a
+ * deadline for the whole header, a least rate for bodies and for whoever reads an answer or a
+ * stream, idle time, connections in all and per address, path normalisation ("..", "//", %00
+ * refused), one answer per request. HEAD and OPTIONS are handled here. What is refused and cut is
+ * counted: tongguan_http_refused_total, by reason. */
 #ifndef TG_BASE_IO_HTTP_H
 #define TG_BASE_IO_HTTP_H
 
@@ -26,6 +28,17 @@ struct tg_http_conf {
 	size_t header_max;   /* bytes; 0 = 16384 */
 	int headers_max;     /* count; 0 = 100 */
 	size_t body_max;     /* 0 = 1 MiB */
+	size_t bodies_max;   /* of all requests under way; 0 = 64 MiB */
+	/* One path may take larger bodies; NULL: none. */
+	const char *large_path;
+	size_t large_max;
+	int header_ms; /* for a whole header; 0 = 10 s */
+	int idle_ms;   /* between requests; 0 = 75 s */
+	/* Within each so many ms (0 = 7 s; so a stall is cut within twice that) a body that is not
+	 * whole yet, and an answer or a stream that is not read yet, must have come on by rate_min
+	 * bytes a second (0 = 16 KiB). */
+	int slow_ms;
+	int rate_min;
 };
 
 typedef void (*tg_http_handler)(void *ctx, struct tg_request *req);
@@ -48,6 +61,7 @@ TG_MUST int tg_http_route(struct tg_http *http, const struct tg_route *table, si
 void tg_http_fallback(struct tg_http *http, tg_http_handler handler, void *ctx);
 /* Other limits for connections from now on (as in tg_http_open: 0 = the default). */
 void tg_http_limit(struct tg_http *http, const struct tg_http_conf *conf);
+int tg_http_connections(const struct tg_http *http); /* open now */
 /* "127.0.0.1:8080" actually bound. */
 const char *tg_http_address(const struct tg_http *http);
 void tg_http_close(struct tg_http *http, void (*closed)(void *ctx), void *ctx);
@@ -89,5 +103,7 @@ TG_MUST int tg_stream_open(struct tg_request *req, size_t queue_max,
  * copied, when given twice in a row). */
 void tg_stream_send(struct tg_stream *s, struct tg_slice frame);
 void tg_stream_close(struct tg_stream *s);
+/* Bytes that wait here because the reader has not taken them. */
+size_t tg_stream_waiting(const struct tg_stream *s);
 
 #endif

@@ -104,7 +104,8 @@ static void on_written(uv_write_t *req, int status)
 		http_conn_close(conn);
 		return;
 	}
-	conn->write_until_ms = conn->writes ? uv_now(conn->http->loop) + HTTP_WRITE_MS : 0;
+	if (!conn->writes)
+		conn->write_until_ms = 0; /* all of it is read, or in the peer's own buffers */
 	if (conn->phase == PHASE_IDLE)
 		http_run(conn); /* it may have waited for this */
 }
@@ -131,12 +132,13 @@ void http_write(struct http_conn *conn, struct tg_buf *data, struct http_frame *
 	out.base = (frame ? frame->data : w->data.data) + skip;
 	out.len = (frame ? frame->len : w->data.len) - skip;
 	conn->writes++;
+	conn->queued += out.len;
 	if (uv_write(&w->req, (uv_stream_t *)&conn->tcp, &out, 1, on_written)) {
 		on_written(&w->req, UV_EPIPE);
 		return;
 	}
 	if (!conn->write_until_ms)
-		conn->write_until_ms = uv_now(conn->http->loop) + HTTP_WRITE_MS;
+		http_watch_reader(conn);
 }
 
 void http_after_answer(struct http_conn *conn, bool keep_alive)
@@ -152,7 +154,8 @@ void http_after_answer(struct http_conn *conn, bool keep_alive)
 		return;
 	}
 	conn->head_raw = 0;
-	http_phase(conn, PHASE_IDLE, HTTP_IDLE_MS);
+	conn->fresh = false;
+	http_phase(conn, PHASE_IDLE, (uint64_t)conn->http->conf.idle_ms);
 	http_run(conn);
 }
 
@@ -267,7 +270,7 @@ static bool name_peer(struct http_conn *conn)
 			 : uv_ip4_name((struct sockaddr_in *)&sa, conn->peer, sizeof(conn->peer)));
 }
 
-/* Counts it; false when a limit is reached. */
+/* Counts it; false when a limit is reached, then counted too. */
 static bool admit(struct tg_http *http, struct http_conn *conn)
 {
 	struct tg_slice key = tg_slice_cstr(conn->peer);
@@ -277,8 +280,13 @@ static bool admit(struct tg_http *http, struct http_conn *conn)
 	http->conns_count++;
 	if (tg_map_put(http->per_address, key, (void *)count))
 		return false;
-	return http->conns_count <= http->conf.connections_max &&
-	       (!http->conf.per_address_max || count <= (uintptr_t)http->conf.per_address_max);
+	if (http->conns_count > http->conf.connections_max)
+		http_count(HTTP_WHY_connections);
+	else if (http->conf.per_address_max && count > (uintptr_t)http->conf.per_address_max)
+		http_count(HTTP_WHY_per_peer);
+	else
+		return true;
+	return false;
 }
 
 void http_accept(struct tg_http *http)
@@ -292,7 +300,8 @@ void http_accept(struct tg_http *http)
 	tg_list_init(&conn->link);
 	conn->in.max = HTTP_AHEAD_MAX + 2 * HTTP_READ_BYTES;
 	uv_tcp_init(http->loop, &conn->tcp);
-	http_phase(conn, PHASE_IDLE, HTTP_HEAD_MS);
+	http_phase(conn, PHASE_IDLE, (uint64_t)http->conf.header_ms);
+	conn->fresh = true;
 	http_parser_init(conn);
 	bool taken = uv_accept((uv_stream_t *)&http->listener, (uv_stream_t *)&conn->tcp) == 0 &&
 		     name_peer(conn);

@@ -15,6 +15,7 @@
 #define HTTP_HEADER_MAX      16384
 #define HTTP_HEADERS_MAX     100
 #define HTTP_BODY_MAX        (1 << 20)
+#define HTTP_BODIES_MAX      ((size_t)64 << 20)
 #define HTTP_READ_BYTES      16384
 #define HTTP_AHEAD_MAX       65536 /* pipelined bytes kept while a request waits for its answer */
 #define HTTP_UNSENT_MAX                                                           \
@@ -29,9 +30,9 @@
 
 #define HTTP_SWEEP_MS 250
 #define HTTP_HEAD_MS  10000
-#define HTTP_BODY_MS  15000
 #define HTTP_IDLE_MS  75000
-#define HTTP_WRITE_MS 60000 /* no progress of what is to be written */
+#define HTTP_SLOW_MS  7000
+#define HTTP_RATE_MIN 16384
 #define HTTP_LINGER_MS \
 	2000 /* after our last byte: the peer reads it before a reset could destroy it */
 #define HTTP_RESYNC_MS 10000
@@ -54,6 +55,7 @@ struct tg_http {
 	char address[HTTP_ADDRESS_MAX];
 	struct tg_list conns;
 	int conns_count;
+	size_t bodies;              /* bytes of requests' bodies held now */
 	struct tg_map *per_address; /* address → count */
 	struct http_frame *last_frame;
 	int64_t date_s;
@@ -89,11 +91,15 @@ struct http_conn {
 	size_t head_raw; /* bytes as they came, so that what the parser skips is counted too */
 	bool in_value, in_trailer;
 	bool running; /* http_run() is on the stack */
+	bool fresh;   /* nothing asked yet: its first header's deadline began when it came */
 	bool reading;
 	bool peer_done; /* it sends no more */
 	bool tcp_closed;
 	uint64_t deadline_ms;    /* of the phase; 0 none */
+	size_t body_mark;        /* bytes of the body when its deadline was set */
 	uint64_t write_until_ms; /* 0: nothing waits */
+	uint64_t queued;         /* bytes ever given to the socket's queue */
+	uint64_t write_mark;     /* of those, what had left it when write_until_ms was set */
 	int writes;
 	char peer[HTTP_ADDRESS_MAX];
 };
@@ -153,7 +159,27 @@ void http_finish(
 /* Takes data or frame (the other is NULL): written whole or the connection is closed. */
 void http_write(struct http_conn *conn, struct tg_buf *data, struct http_frame *frame, size_t skip);
 
+/* Why a request was refused or a connection cut: the label values of tongguan_http_refused_total.
+ */
+enum http_why {
+	HTTP_WHY_framing,
+	HTTP_WHY_header_large,
+	HTTP_WHY_body_large,
+	HTTP_WHY_bodies_full,
+	HTTP_WHY_header_slow,
+	HTTP_WHY_body_slow,
+	HTTP_WHY_reader_slow,
+	HTTP_WHY_connections,
+	HTTP_WHY_per_peer,
+	HTTP_WHY_other,
+	HTTP_WHYS
+};
+
 /* http.c */
+void http_count(enum http_why why);
+/* The window of a body, or of what waits to be read: from now on. */
+void http_watch_body(struct http_conn *conn);
+void http_watch_reader(struct http_conn *conn);
 void http_conn_gone(struct tg_http *http, struct http_conn *conn);
 const char *http_date(struct tg_http *http);
 

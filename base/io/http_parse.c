@@ -30,7 +30,10 @@ static int on_begin(llhttp_t *parser)
 	conn->req = req;
 	conn->ext_len = 0;
 	conn->in_value = conn->in_trailer = false;
-	http_phase(conn, PHASE_HEAD, HTTP_HEAD_MS);
+	if (conn->fresh)
+		conn->phase = PHASE_HEAD;
+	else
+		http_phase(conn, PHASE_HEAD, (uint64_t)conn->http->conf.header_ms);
 	return 0;
 }
 
@@ -172,6 +175,12 @@ static int check_head(const struct tg_request *req, const llhttp_t *parser)
 	return 0;
 }
 
+static bool is_large(const struct tg_http_conf *conf, const struct tg_request *req)
+{
+	return conf->large_path &&
+	       tg_slice_is((struct tg_slice){req->head.data, req->target_len}, conf->large_path);
+}
+
 static int on_head(llhttp_t *parser)
 {
 	struct http_conn *conn = parser->data;
@@ -181,13 +190,16 @@ static int on_head(llhttp_t *parser)
 
 	if (!take_method(req, parser->method))
 		return refuse(conn, 405);
+	if (is_large(&conn->http->conf, req))
+		req->body.max = conn->http->conf.large_max;
 	status = check_head(req, parser);
 	if (status)
 		return refuse(conn, status);
 	req->minor_0 = parser->http_minor == 0;
 	parser->upgrade = 0; /* offers to speak something else are declined by going on in HTTP */
 	conn->in_trailer = true;
-	http_phase(conn, PHASE_BODY, HTTP_BODY_MS);
+	http_phase(conn, PHASE_BODY, 0);
+	http_watch_body(conn);
 	if (!req->minor_0 && tg_req_header(req, "expect", &v) &&
 		(parser->content_length > 0 || parser->flags & F_CHUNKED)) {
 		struct tg_buf go_on = {0};
@@ -201,8 +213,15 @@ static int on_head(llhttp_t *parser)
 static int on_body(llhttp_t *parser, const char *at, size_t len)
 {
 	struct http_conn *conn = parser->data;
+	struct tg_http *http = conn->http;
 
-	return tg_buf_add(&conn->req->body, at, len) ? refuse(conn, 413) : 0;
+	if (tg_buf_add(&conn->req->body, at, len))
+		return refuse(conn, 413);
+	http->bodies += len;
+	if (!http->conf.bodies_max || http->bodies <= http->conf.bodies_max)
+		return 0;
+	http_count(HTTP_WHY_bodies_full);
+	return refuse(conn, 503);
 }
 
 static int on_complete(llhttp_t *parser)

@@ -189,8 +189,22 @@ static const char *refusal(int status)
 	case 413: return "The body is larger than this server takes.";
 	case 414: return "The path is longer than this server takes.";
 	case 431: return "The header is larger than this server takes.";
-	case 503: return "Too many connections.";
+	case 503: return "Too many connections, or too much under way.";
 	default: return NULL;
+	}
+}
+
+/* 408 and the refusals of a connection are counted where they are decided. */
+static void count_refusal(int status)
+{
+	switch (status) {
+	case 400: http_count(HTTP_WHY_framing); break;
+	case 413: http_count(HTTP_WHY_body_large); break;
+	case 414:
+	case 431: http_count(HTTP_WHY_header_large); break;
+	case 408: break;
+	case 503: break;
+	default: http_count(HTTP_WHY_other);
 	}
 }
 
@@ -202,6 +216,7 @@ void http_refuse(struct http_conn *conn, int status)
 	int rc;
 
 	conn->refuse = 0;
+	count_refusal(status);
 	if (conn->req)
 		http_request_free(conn->req);
 	rc = problem(&body, status, NULL, refusal(status), NULL);

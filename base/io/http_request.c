@@ -111,6 +111,7 @@ void tg_req_set_user(struct tg_request *req, void *user, void (*release)(void *u
 void http_request_free(struct tg_request *req)
 {
 	req->conn->req = NULL;
+	req->conn->http->bodies -= req->body.len;
 	if (req->release)
 		req->release(req->user);
 	tg_buf_release(&req->head);

@@ -139,3 +139,8 @@ void tg_stream_close(struct tg_stream *s)
 	s->ended = true;
 	http_finish(s->conn, HTTP_LINGER_MS);
 }
+
+size_t tg_stream_waiting(const struct tg_stream *s)
+{
+	return uv_stream_get_write_queue_size((const uv_stream_t *)&s->conn->tcp);
+}

@@ -149,6 +149,11 @@ TG_MUST int tg_topics_look(
 /* The timestamp of the newest record of a topic; -TG_ENOENT when it has none. */
 TG_MUST int tg_topic_newest(
 	const char *brokers, const char *topic, int partitions, int64_t *ret_us);
+/* Every record of a topic that there is now, partition by partition in order; value is valid during
+ * the call; each() gives false to stop. Blocking. -TG_ENOENT: there is no such topic; -TG_EKAFKA,
+ * -TG_ETIMEOUT and one line in why. */
+TG_MUST int tg_topic_read(const char *brokers, const char *topic,
+	bool (*each)(void *ctx, struct tg_slice value), void *ctx, struct tg_buf *why);
 const char *tg_kafka_library(void); /* version of librdkafka */
 
 #endif

@@ -39,6 +39,8 @@ static rd_kafka_NewTopic_t *topic_new(const struct tg_topic_spec *spec, struct t
 	if (spec->retention_ms != 0) {
 		snprintf(number, sizeof(number), "%" PRId64, spec->retention_ms);
 		rd_kafka_NewTopic_set_config(topic, "retention.ms", number);
+		if (spec->retention_ms < 0)
+			rd_kafka_NewTopic_set_config(topic, "retention.bytes", "-1");
 	}
 	return topic;
 }

@@ -213,6 +213,56 @@ int tg_topic_newest(const char *brokers, const char *topic, int partitions, int6
 	return 0;
 }
 
+/* One partition from its beginning to where it ends now. */
+static int read_part(rd_kafka_t *rk, const char *topic, int32_t part,
+	bool (*each)(void *ctx, struct tg_slice value), void *ctx, struct tg_buf *why)
+{
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+	int64_t low, high, next;
+	rd_kafka_resp_err_t err =
+		rd_kafka_query_watermark_offsets(rk, topic, part, &low, &high, LOOK_TIMEOUT_MS);
+
+	next = low;
+	rd_kafka_topic_partition_list_add(list, topic, part)->offset = low;
+	if (!err && high > low)
+		err = rd_kafka_assign(rk, list);
+	rd_kafka_topic_partition_list_destroy(list);
+	while (!err && next < high) {
+		rd_kafka_message_t *m = rd_kafka_consumer_poll(rk, NEWEST_MS);
+		bool going = true;
+
+		if (!m)
+			return (void)say(why, "the broker does not answer"), -TG_ETIMEOUT;
+		err = m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF ? 0 : m->err;
+		if (!m->err) {
+			next = m->offset + 1;
+			going = each(ctx, (struct tg_slice){m->payload, m->len});
+		}
+		rd_kafka_message_destroy(m);
+		if (!going)
+			break;
+	}
+	return err ? say(why, rd_kafka_err2str(err)) : 0;
+}
+
+int tg_topic_read(const char *brokers, const char *topic,
+	bool (*each)(void *ctx, struct tg_slice value), void *ctx, struct tg_buf *why)
+{
+	struct tg_topic_fact fact = {.name = topic};
+	rd_kafka_t *rk = client(brokers, RD_KAFKA_CONSUMER, why);
+	int rc = rk ? look_at_parts(rk, &fact, 1, why) : -TG_EKAFKA;
+
+	if (!rc && fact.partitions < 0)
+		rc = fact.partitions;
+	for (int32_t p = 0; !rc && p < fact.partitions; p++)
+		rc = read_part(rk, topic, p, each, ctx, why);
+	if (rk) {
+		rd_kafka_consumer_close(rk);
+		rd_kafka_destroy(rk);
+	}
+	return rc;
+}
+
 const char *tg_kafka_library(void)
 {
 	return rd_kafka_version_str();

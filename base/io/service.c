@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/io/http.h"
@@ -168,6 +169,17 @@ static int start(struct tg_service *svc, const char *listen)
 	return 0;
 }
 
+/* A listener of the live stream is an open file: as many as the machine allows us. */
+static void raise_files(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		(void)!setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
 int tg_service_run(const struct tg_service_ops *ops, void *role, const char *listen)
 {
 	static struct tg_service
@@ -175,6 +187,7 @@ int tg_service_run(const struct tg_service_ops *ops, void *role, const char *lis
 	int rc;
 
 	signal(SIGPIPE, SIG_IGN);
+	raise_files();
 	svc = (struct tg_service){.ops = ops, .role = role};
 	if (uv_loop_init(&svc.loop))
 		return 1;

@@ -6,4 +6,4 @@ WHERE s.token_hash = ANY ($1::bytea[]) AND s.expires_at > now() AND NOT a.disabl
 UNION ALL
 SELECT token_hash
 FROM tongguan.token
-WHERE token_hash = ANY ($1::bytea[]) AND revoked_at IS NULL
+WHERE token_hash = ANY ($1::bytea[]) AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())

@@ -92,7 +92,7 @@ def test_document__the_parameters_it_names_are_the_ones_that_are_taken(city, des
     """Every value in an enumeration and every default is accepted; what is not named is refused (see above)."""
     values = {"cursor": "", "bbox": "-72,42,-70,43", "department": desk.mine, "street": "x", "grid_cell": "x", "q": "ab", "overdue": "true",
               "due_before": "2030-01-01T00:00:00Z", "from": "2026-01-01T00:00:00Z", "to": "2030-01-01T00:00:00Z", "rule_id": "x",
-              "state": None, "domain": "jianguan", "sort": "due", "limit": "3"}
+              "account": "operator", "source_id": "x", "metric": "pm10", "state": None, "domain": "jianguan", "sort": "due", "limit": "3"}
     ids = {"cases": foreign.case, "tasks": foreign.task, "incidents": foreign.incident, "catalog": "22002"}
     base = published["servers"][0]["url"].rstrip("/")
     for method, path, op, parameters in operations(published):

@@ -1,13 +1,16 @@
 """What is wrong gets one clear answer, and costs its neighbours nothing: on the topics, in files, on the wire."""
+import contextlib
 import copy
 import json
 import os
 import re
+import select
 import shutil
 import socket
 import subprocess
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
@@ -636,6 +639,8 @@ FRAMING = {
     "bare LF": b"GET /healthz HTTP/1.1\nHost: x\n\n",
     "a bare LF in the header": GET + b"X-A: 1\n\r\n",
     "a bare CR in a value": GET + b"X-A: 1\rX-B: 2\r\n\r\n",
+    "a bare CR after an empty value": GET + b"X-A:\rContent-Length: 5\r\n\r\n",
+    "a header ended by CR LF CR": GET + b"\rX",
     "a folded line": GET + b"X-A: 1\r\n 2\r\n\r\n",
     "NUL in a value": GET + b"X-A: a\0b\r\n\r\n",
     "NUL in a name": GET + b"X-\0A: b\r\n\r\n",
@@ -646,6 +651,7 @@ FRAMING = {
     "no host": b"GET /healthz HTTP/1.1\r\n\r\n",
     "two hosts": GET + b"Host: y\r\n\r\n",
     "another encoding": POST + b"Transfer-Encoding: gzip\r\n\r\n",
+    "an encoding that looks like chunked": POST + b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
     "chunked not last": POST + b"Transfer-Encoding: chunked, gzip\r\n\r\n",
     "chunked twice": POST + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "chunked in HTTP/1.0": b"POST /api/v1/sessions HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
@@ -712,6 +718,60 @@ def test_wire__a_body_too_large_is_413(city, name, parts):
     statuses, _, closed = wire(city, *parts)
     assert statuses == [413] and closed
     assert city.api().get("/api/v1/sessions/current")["name"] == "operator"
+
+
+def refused_so_far(city, reason):
+    metrics = city.api()("GET", "/metrics", raw=True)[2].decode()
+    return float(re.search(r'^tongguan_http_refused_total{reason="%s"} (\S+)' % reason, metrics, re.M)[1])
+
+
+def drip_until_closed(city, head, byte, every=0.1, limit=20):
+    """Sends a byte now and then; (what was answered, seconds until the peer had closed)."""
+    host, port = city.address.split(":")
+    answer, began = b"", time.monotonic()
+    with socket.create_connection((host, int(port))) as s:
+        s.sendall(head)
+        s.settimeout(every)
+        while time.monotonic() - began < limit:
+            with contextlib.suppress(TimeoutError):
+                data = s.recv(65536)
+                if not data:
+                    break
+                answer += data
+            with contextlib.suppress(OSError):
+                s.sendall(byte)
+    return answer, time.monotonic() - began
+
+
+def read_nothing(city, limit=20):
+    """Asks for much and reads none of it; seconds until the peer has reset the connection."""
+    host, port = city.address.split(":")
+    began = time.monotonic()
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        s.connect((host, int(port)))
+        s.setblocking(False)
+        ask = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 100
+        gone = select.poll()
+        gone.register(s, select.POLLERR | select.POLLHUP)
+        while time.monotonic() - began < limit and not gone.poll(100):
+            with contextlib.suppress(BlockingIOError, OSError):
+                s.send(ask)
+    return b"", time.monotonic() - began
+
+
+def test_wire__who_is_slow_is_cut_within_fifteen_seconds_and_counted(city):
+    """A header, a body and a reader that are slow, at once; the limits are those of an installation without settings."""
+    ways = {"header_slow": lambda: drip_until_closed(city, GET + b"X-A: ", b"a"),
+            "body_slow": lambda: drip_until_closed(city, POST + b"Content-Length: 4096\r\n\r\n", b"x"),
+            "reader_slow": lambda: read_nothing(city)}
+    before = {reason: refused_so_far(city, reason) for reason in ways}
+    with ThreadPoolExecutor(len(ways)) as pool:
+        ended = dict(zip(ways, pool.map(lambda way: way(), ways.values())))
+    for reason, (answer, took) in ended.items():
+        assert 5 < took <= 15, (reason, took)
+        assert reason == "reader_slow" or answer.startswith(b"HTTP/1.1 408 "), (reason, answer[:100])
+        assert refused_so_far(city, reason) == before[reason] + 1, reason
 
 
 def test_wire__good_requests_in_odd_shapes_are_served(city):

@@ -12,6 +12,8 @@ NOBODY = ("", "", "", "")
 #                    ingest correlate dispatch read
 EXPECTED = {
     "account":             ("", "", "S", ""),
+    "audit_anchor":        ("", "", "SI", "S"),
+    "audit_leaf":          ("", "", "SI", "S"),
     "calendar":            ("", "", "", "S"),
     "case_entry":          ("", "", "SI", ""),
     "case_evidence":       ("", "", "SI", ""),
@@ -48,6 +50,8 @@ EXPECTED = {
     "login_failure":       ("", "", "SIUD", ""),
     "outbox":              ("", "", "SIUD", ""),
     "outbox_lease":        ("", "", "SU", ""),
+    "photo":               ("", "", "SI", ""),
+    "photo_source":        ("", "", "SI", ""),
     "report_key":          ("", "", "SIUD", ""),
     "retention":           ("S", "", "", ""),
     "session":             ("", "", "SID", ""),

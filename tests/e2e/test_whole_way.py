@@ -4,7 +4,6 @@ import subprocess
 import sys
 
 import audit_oracle
-import psycopg.rows
 import pytest
 from harness import ROOT, Stream, report, wait_for, walk
 
@@ -78,11 +77,9 @@ def test_whole_way__the_case_is_closed_and_its_log_replays(city, closed_case):
 
 
 def test_whole_way__the_chain_verifies_by_a_script_of_its_own(city, closed_case, tmp_path):
-    dump = tmp_path / "case_log.jsonl"
-    with city.pg() as conn, open(dump, "w", encoding="utf-8") as out:
-        conn.row_factory = psycopg.rows.dict_row
-        for row in conn.execute(audit_oracle.DUMP_SQL):
-            out.write(json.dumps(row, ensure_ascii=False) + "\n")
+    dump = tmp_path / "audit.json"
+    with city.pg() as conn:
+        dump.write_text(json.dumps(audit_oracle.dump(conn), ensure_ascii=False), encoding="utf-8")
     done = subprocess.run([sys.executable, f"{ROOT}/tests/audit_oracle.py", str(dump)], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
     assert city.run("audit", "verify").returncode == 0
