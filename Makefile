@@ -2,6 +2,7 @@
 #
 #   make          the program, build/tongguan, and the console, build/console/
 #   make run      embedded servers, a city, its reports, the three roles: one terminal (CITY=boston)
+#   make install  the program, its data, the console, systemd units, below PREFIX (/usr/local)
 #   make test     units, integration, end to end and browser, also under sanitizers
 #   make faults   kill -9, zombies, lost COMMITs and all the rest, at length, with a table of counts
 #   make check    arrows, format, lint, headers alone, migrations twice
@@ -68,7 +69,7 @@ LUA        := $(wildcard correlate/lua/*.lua)
 GENERATED  := $(GEN)/event.pb-c.h $(GEN)/queries.h $(GEN)/migrations.h $(GEN)/openapi_json.h \
               $(LUA:correlate/lua/%.lua=$(GEN)/%_lua.h)
 
-.PHONY: all deps run test faults check bench fuzz feeds soak clean help program console unit unit-bins integration-bins fuzz-bins
+.PHONY: install install-built all deps run test faults check bench fuzz feeds soak clean help program console unit unit-bins integration-bins fuzz-bins
 .DELETE_ON_ERROR:
 
 all: deps
@@ -107,11 +108,18 @@ soak: all
 feeds: all
 	@TONGGUAN_FEED_ROWS=0 $(B)/deps/venv/bin/python -m pytest -q -s tests/e2e/test_feeds.py
 
+# Below PREFIX, and nothing of it needs this tree any more. For packagers: DESTDIR.
+PREFIX  ?= /usr/local
+install: all install-built
+
+install-built:
+	@deploy/install.sh "$(PREFIX)" "$(DESTDIR)"
+
 clean:
 	rm -rf $(filter-out $(B)/deps,$(wildcard $(B)/*))
 
 help:
-	@sed -n '3,12s/^# *//p' Makefile
+	@sed -n '3,13s/^# *//p' Makefile
 
 # ---- generated code ----------------------------------------------------------------------------------------------
 

@@ -7,11 +7,13 @@
 
 #define INSTALLED_ROOT "/usr/share/tongguan"
 
-/* The first ancestor of the binary that holds a schema folder: also right for build/san/tongguan.
- */
+#define INSTALLED_BELOW "/share/tongguan"
+
+/* The first ancestor of the binary that holds a schema folder, as the source tree does (also right
+ * for build/san/tongguan), or one below share/tongguan, as `make install` leaves it. */
 static bool find_tree(char root[PATH_MAX])
 {
-	char probe[PATH_MAX + 16];
+	char probe[PATH_MAX + 64];
 	ssize_t n = readlink("/proc/self/exe", root, PATH_MAX - 1);
 
 	if (n <= 0)
@@ -22,6 +24,11 @@ static bool find_tree(char root[PATH_MAX])
 		strcpy(stpcpy(probe, root), "/schema/cities");
 		if (access(probe, R_OK) == 0)
 			return true;
+		strcpy(stpcpy(probe, root), INSTALLED_BELOW "/schema/cities");
+		if (access(probe, R_OK) == 0 && strlen(root) + sizeof(INSTALLED_BELOW) < PATH_MAX) {
+			strcpy(root + strlen(root), INSTALLED_BELOW);
+			return true;
+		}
 	}
 	return false;
 }

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Bring a fresh Debian 12 to all that building, running and testing need.
 #
-#   deploy/deps.sh [run|test|all]     run: what `make run` needs; test, all (default): also the tests
+#   deploy/deps.sh [build|run|test|all]     build: compiling; run: what `make run` needs; test, all (default): also the tests
 #
 # Needs root, or sudo without a password, only while a Debian package is missing. Asks nothing, may be
 # repeated, takes a moment when nothing is missing. Everything that is not a Debian package lies
@@ -36,7 +36,7 @@ hash_of() { { printf '%s\n' "$deps" "$@"; for f in "$@"; do [ ! -f "$f" ] || cat
 is_stamped() { [ "$(cat "$deps/stamp/$1" 2>/dev/null)" = "$2" ]; }
 stamp() { printf '%s\n' "$2" >"$deps/stamp/$1"; }
 
-wanted_groups() { case $level in run) echo 'build|run' ;; *) echo 'build|run|test' ;; esac; }
+wanted_groups() { case $level in build) echo 'build' ;; run) echo 'build|run' ;; *) echo 'build|run|test' ;; esac; }
 
 missing_packages() {
 	local wanted
@@ -146,6 +146,26 @@ step_kafka() {
 	stamp kafka "$want"
 }
 
+# The schema of compose files, which the package dclint carries: that file of it alone, by the archive's sha256.
+readonly dclint_version=3.1.0
+readonly dclint_sha256=73fc6079a0408c80c7ccea9e9e5c21c40551afaf15e8c1ee25a5ad6af1ec0414
+step_compose_schema() {
+	local want part=$deps/compose.part archive
+	want=$(hash_of "$dclint_sha256")
+	if is_stamped compose "$want" && [ -f "$deps/compose/schema.json" ]; then return 0; fi
+	rm -rf "$deps/compose" "$part"
+	mkdir -p "$part" "$deps/compose"
+	archive=$part/dclint-$dclint_version.tgz
+	run_logged compose-schema 'can npm reach its registry? see npm config list' \
+		"$deps/bin/npm" pack --pack-destination "$part" --ignore-scripts "dclint@$dclint_version"
+	printf '%s  %s\n' "$dclint_sha256" "$archive" | sha256sum --check --status ||
+		die "dclint $dclint_version: its sha256 is not the one that is written here: not used"
+	tar -xzf "$archive" -C "$part" --strip-components=2 --no-same-owner package/schemas/compose.schema.json
+	mv "$part/compose.schema.json" "$deps/compose/schema.json"
+	rm -r "$part"
+	stamp compose "$want"
+}
+
 # The machine's node and npm if they will do, else those of a hashed Python wheel: build/deps/bin has
 # both names either way.
 step_node() {
@@ -192,9 +212,9 @@ step_console() {
 }
 
 case $level in
-run | test | all) ;;
+build | run | test | all) ;;
 *)
-	echo 'usage: deploy/deps.sh [run|test|all]' >&2
+	echo 'usage: deploy/deps.sh [build|run|test|all]' >&2
 	exit 2
 	;;
 esac
@@ -207,7 +227,13 @@ fi
 step_packages
 step_venv
 step_llhttp
-step_kafka
+if [ "$level" != build ]; then step_kafka; fi
 step_node
 step_console
-if [ "$level" != run ]; then step_python_tests; fi
+case $level in
+build | run) ;;
+*)
+	step_python_tests
+	step_compose_schema
+	;;
+esac

@@ -11,6 +11,7 @@
 #include "base/conf.h"
 #include "base/log.h"
 #include "base/map.h"
+#include "base/share.h"
 #include "dispatch/api.h"
 
 #define FILES_MAX      512
@@ -151,11 +152,20 @@ static int load(struct tg_console *console, const char *dir)
 }
 
 /* Next to the binary, as the build leaves it: build/console or, for a binary one level deeper,
- * build/../console. */
+ * build/../console; else where `make install` puts it. */
 static bool beside_binary(char *out, size_t out_size)
 {
 	char self[3800];
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	struct tg_buf shared = {0};
+	bool found = tg_share_path("console/manifest.json", &shared) == 0;
+
+	if (found)
+		snprintf(out, out_size, "%.*s", (int)(strrchr(shared.data, '/') - shared.data),
+			shared.data);
+	tg_buf_release(&shared);
+	if (found)
+		return true;
 
 	if (n <= 0)
 		return false;

@@ -22,6 +22,7 @@
 #define CATCH_UP_ROWS 500
 #define CATCH_UP_TEXT "500"
 #define LISTENERS_MAX 10000
+#define REST          3
 
 struct tg_live {
 	struct tg_api *api;
@@ -29,9 +30,14 @@ struct tg_live {
 	struct tg_list listeners;
 	size_t count;
 	uv_timer_t timer;
+	uv_timer_t flush;    /* when the outbox has told all it has */
+	struct tg_buf batch; /* the frames of one flush */
+	int64_t flush_ended_us, flush_took_us;
+	int64_t flushed; /* listeners that wait for nothing have all up to here */
 	unsigned ticks;
 	unsigned asking; /* queries under way that are not a listener's own */
-	bool closing, timer_closed;
+	bool closing;
+	int timers_closed;
 	void (*closed)(void *ctx);
 	void *closed_ctx;
 };
@@ -50,10 +56,12 @@ struct listener {
 };
 
 static void catch_up(struct listener *l);
+static void finish_from_ring(struct listener *l);
+static void on_flush(uv_timer_t *timer);
 
 static void live_maybe_closed(struct tg_live *live)
 {
-	if (live->closing && live->timer_closed && live->asking == 0 && live->count == 0)
+	if (live->closing && live->timers_closed == 2 && live->asking == 0 && live->count == 0)
 		live->closed(live->closed_ctx);
 }
 
@@ -95,10 +103,20 @@ static void send_frame(struct listener *l, const struct tg_frame *frame)
  * --------------------------------------------------------------------------------------------------
  */
 
+/* Writing to many takes its time: it rests REST times as long before the next, so that requests get
+ * theirs, and what comes meanwhile goes with it. */
+static uint64_t rest_ms(const struct tg_live *live)
+{
+	int64_t since_us = tg_mono_us() - live->flush_ended_us;
+	int64_t rest_us = live->flush_took_us * REST - since_us;
+
+	return rest_us > 0 ? (uint64_t)((rest_us + 999) / 1000) : 0;
+}
+
+/* What a turn of the outbox brought goes to each listener in one write. */
 static void on_row(void *ctx, const struct tg_outbox_row *row)
 {
 	struct tg_live *live = ctx;
-	const struct tg_frame *shown;
 	struct tg_frame frame;
 	int rc;
 
@@ -111,21 +129,65 @@ static void on_row(void *ctx, const struct tg_outbox_row *row)
 		return;
 	}
 	tg_ring_push(&live->ring, &frame);
-	shown = tg_ring_after(&live->ring, row->pos - 1, 0);
+	if (!uv_is_active((uv_handle_t *)&live->flush))
+		uv_timer_start(&live->flush, on_flush, rest_ms(live), 0);
+}
+
+/* All frames after `flushed`, as who sees everything gets them; *ret_last is the last one's. */
+static int gather(struct tg_live *live, int64_t *ret_last)
+{
+	const struct tg_frame *frame;
+	int rc = 0;
+
+	tg_buf_reset(&live->batch);
+	*ret_last = live->flushed;
+	for (size_t i = 0; !rc && (frame = tg_ring_after(&live->ring, live->flushed, i)); i++) {
+		rc = tg_buf_add(&live->batch, frame->bytes, frame->len);
+		*ret_last = frame->pos;
+	}
+	return rc;
+}
+
+static void deliver(struct listener *l, int64_t last)
+{
+	struct tg_live *live = l->live;
+
+	if (l->behind || l->sent >= last)
+		return;
+	if (l->sent == live->flushed && !l->department[0]) {
+		if (l->stream)
+			tg_stream_send(
+				l->stream, (struct tg_slice){live->batch.data, live->batch.len});
+		l->sent = last;
+	} else if (tg_ring_covers(&live->ring, l->sent)) {
+		finish_from_ring(l);
+	} else {
+		catch_up(l); /* positions have no gaps: this process began to listen later than it
+				thought */
+	}
+}
+
+static void on_flush(uv_timer_t *timer)
+{
+	struct tg_live *live = timer->data;
+	int64_t last, began_us = tg_mono_us();
+
+	if (gather(live, &last)) {
+		tg_log(TG_ERROR, "changes not shown at once", TG_F("last", TG_I(last)));
+		live->flushed = -1; /* one by one, from the ring */
+	}
 	tg_list_foreach_safe (item, next, &live->listeners) {
 		struct listener *l = tg_container_of(item, struct listener, link);
 
-		if (l->behind || l->sent >= row->pos)
-			continue;
 		l->busy++;
-		if (l->sent == row->pos - 1)
-			send_frame(l, shown);
-		else
-			catch_up(l); /* positions have no gaps: this process began to listen later
-					than it thought */
+		deliver(l, last);
 		l->busy--;
 		release(l);
 	}
+	live->flushed = last;
+	tg_buf_reset(&live->batch);
+	live->flush_ended_us = tg_mono_us();
+	live->flush_took_us = live->flush_ended_us - began_us;
 }
 
 /* ---- catching up
@@ -440,6 +502,8 @@ int tg_live_open(struct tg_api *api, struct tg_live **ret)
 	tg_list_init(&live->listeners);
 	uv_timer_init(api->d->loop, &live->timer);
 	live->timer.data = live;
+	uv_timer_init(api->d->loop, &live->flush);
+	live->flush.data = live;
 	uv_timer_start(&live->timer, on_timer, VITALS_MS, VITALS_MS);
 	tg_outbox_subscribe(api->d->outbox, on_row, live);
 	*ret = live;
@@ -450,7 +514,7 @@ static void on_timer_closed(uv_handle_t *handle)
 {
 	struct tg_live *live = handle->data;
 
-	live->timer_closed = true;
+	live->timers_closed++;
 	live_maybe_closed(live);
 }
 
@@ -466,6 +530,7 @@ void tg_live_close(struct tg_live *live, void (*closed)(void *ctx), void *ctx)
 			tg_stream_close(l->stream);
 	}
 	uv_close((uv_handle_t *)&live->timer, on_timer_closed);
+	uv_close((uv_handle_t *)&live->flush, on_timer_closed);
 }
 
 void tg_live_free(struct tg_live *live)
@@ -473,5 +538,6 @@ void tg_live_free(struct tg_live *live)
 	if (!live)
 		return;
 	tg_ring_release(&live->ring);
+	tg_buf_release(&live->batch);
 	free(live);
 }
