@@ -1,7 +1,7 @@
 """Benchmarks: ingest beside psql's binary \\copy, the polygon index beside PostGIS, produced to visible, event to case, and what
 each role costs.
 
-usage: bench.py [PART[,PART…]]   parts: ingest locate visible latency (default: all)
+usage: bench.py [PART[,PART…]]   parts: ingest locate visible latency transitions (default: all)
 """
 import os
 import sys
@@ -29,7 +29,12 @@ def bench_latency():
     latency.bench()
 
 
-PARTS = {"ingest": bench_ingest, "locate": bench_locate, "visible": bench_visible, "latency": bench_latency}
+def bench_transitions():
+    import transitions
+    transitions.bench()
+
+
+PARTS = {"ingest": bench_ingest, "locate": bench_locate, "visible": bench_visible, "latency": bench_latency, "transitions": bench_transitions}
 
 
 def main():
