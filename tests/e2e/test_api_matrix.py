@@ -2,16 +2,19 @@
 
 ROWS says for each operation who may. An operation that the document has and ROWS has not fails, and so does one the other way round.
 """
+import copy
 import json
 import re
+import socket
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
 import psycopg
 import pytest
 from api_calls import V1, create, dispatched, sign_in
-from harness import Api, report, wait_for
+from harness import Api, Role, report, wait_for
 
 ALL = {"operator", "shift_lead", "department", "inspector", "supervisor", "leader", "auditor", "admin"}
 PEOPLE = ALL - {"auditor", "admin"}
@@ -234,3 +237,45 @@ def test_sessions__are_listed_and_ended_one_by_one(city, account):
     assert [i["session_id"] for i in listed] == [items[0]["session_id"], items[2]["session_id"]]
     assert city.api("admin")("DELETE", f"{V1}/sessions/{items[0]['session_id']}")[0] == 204
     assert third("GET", V1 + "/sessions/current")[0] == 401 and first("GET", V1 + "/sessions/current")[0] == 200
+
+
+# ---- passwords --------------------------------------------------------------------------------------------------------------
+
+@pytest.fixture(scope="module")
+def guarded(city):
+    """A dispatcher of its own with limiting on, as an installation has it."""
+    other = copy.copy(city)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = "127.0.0.1:%d" % free.getsockname()[1]
+    other.env = city.env | {"TONGGUAN_HTTP_LISTEN": address, "TONGGUAN_HTTP_RATE_LIMIT": "100"}
+    other.address = address
+    role = Role(other, "dispatch").ready()
+    yield other, role.proc.pid
+    assert role.stop() == 0
+
+
+def test_passwords__are_argon2id_of_the_written_cost(city, account):
+    stored = city.value("SELECT password_hash FROM tongguan.account WHERE name = %s", account)
+    assert stored.startswith("$argon2id$v=19$m=19456,t=3,p=1$")
+
+
+def test_passwords__one_is_hashed_at_a_time_so_that_memory_stays_small(guarded, account):
+    other, pid = guarded
+
+    def peak_mb():
+        with open(f"/proc/{pid}/status", encoding="utf-8") as status:
+            return int(re.search(r"^VmHWM:\s+(\d+)", status.read(), re.M)[1]) / 1024
+    before = peak_mb()
+    with ThreadPoolExecutor(12) as pool:
+        answers = list(pool.map(lambda _: sign_in(other, account, "right-password-9")[0], range(24)))
+    assert set(answers) <= {201, 503} and answers.count(201) >= 12
+    assert peak_mb() - before < 2 * 19 and peak_mb() < 96, (before, peak_mb())
+
+
+def test_passwords__one_address_may_not_guess_for_long(guarded):
+    other, _ = guarded
+    answers = [sign_in(other, "x" * 2000, "guess") for _ in range(70)]  # no account has such a name: answered without a hash
+    statuses = [a[0] for a in answers]
+    assert 401 in statuses and statuses[-1] == 429 and int(answers[-1][1]["retry-after"]) >= 1
+    assert statuses.count(401) <= 65
