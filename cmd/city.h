@@ -3,7 +3,8 @@
  *
  * city_read.c city.yaml · city_shape.c the GeoJSON files · city_tables.c departments, catalogue,
  * conditions · city_days.c calendar · city_devices.c devices, streets without shapes ·
- * city_check.c what PostGIS knows better · city_store.c the transaction */
+ * city_duty.c who is on duty · city_check.c what PostGIS knows better · city_store.c the
+ * transaction */
 #ifndef TG_CMD_CITY_H
 #define TG_CMD_CITY_H
 
@@ -20,7 +21,7 @@ struct city {
 	const char *dir;
 	json_t *head; /* {name_zh, name_en, division, zone, cell_m, region_m, halo_m, boundary
 			 (array of GeoJSON geometry texts)} */
-	json_t *calendars, *days, *depts, *types, *conditions, *streets, *cells, *zones,
+	json_t *calendars, *days, *duty, *depts, *types, *conditions, *streets, *cells, *zones,
 		*devices; /* arrays of objects */
 	/* Key → row of the arrays above: type_code; code and every name; code; device_id. */
 	json_t *type_keys, *dept_keys, *street_keys, *device_keys;
@@ -39,6 +40,7 @@ void city_read_shapes(struct city *city, const char *boundary, const char *grid)
 void city_read_tables(struct city *city);
 void city_read_days(struct city *city);
 void city_read_devices(struct city *city);
+void city_read_duty(struct city *city);
 /* Rings that cross themselves, shapes of one level that overlap, devices far outside: complaints.
  * -TG_EPG with the reason in why when the database cannot be asked. */
 TG_MUST int city_check(struct city *city, PGconn *conn, struct tg_buf *why);

@@ -213,13 +213,14 @@ static void read_all(struct city *city, struct tg_yaml *root)
 	city_read_tables(city);
 	city_read_days(city);
 	city_read_devices(city);
+	city_read_duty(city);
 }
 
 int city_read(struct city *city)
 {
 	json_t **objects[] = {&city->head, &city->type_keys, &city->dept_keys, &city->street_keys,
 		&city->device_keys};
-	json_t **arrays[] = {&city->calendars, &city->days, &city->depts, &city->types,
+	json_t **arrays[] = {&city->calendars, &city->days, &city->duty, &city->depts, &city->types,
 		&city->conditions, &city->streets, &city->cells, &city->zones, &city->devices,
 		&city->shapes};
 	struct tg_buf path = {0}, why = {0};
@@ -247,9 +248,9 @@ int city_read(struct city *city)
 void city_release(struct city *city)
 {
 	json_t **all[] = {&city->head, &city->type_keys, &city->dept_keys, &city->street_keys,
-		&city->device_keys, &city->calendars, &city->days, &city->depts, &city->types,
-		&city->conditions, &city->streets, &city->cells, &city->zones, &city->devices,
-		&city->shapes};
+		&city->device_keys, &city->calendars, &city->days, &city->duty, &city->depts,
+		&city->types, &city->conditions, &city->streets, &city->cells, &city->zones,
+		&city->devices, &city->shapes};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
 		json_decref(*all[i]);

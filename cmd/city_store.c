@@ -52,6 +52,7 @@ int city_store(const struct city *city, PGconn *conn, struct tg_buf *why)
 		{tg_sql_city_calendars, city->calendars},
 		{tg_sql_city_days, city->days},
 		{tg_sql_city_departments, city->depts},
+		{tg_sql_city_duty, city->duty},
 		{tg_sql_city_types, city->types},
 		{tg_sql_city_conditions, city->conditions},
 		{tg_sql_city_streets, city->streets},

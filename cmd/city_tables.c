@@ -2,6 +2,9 @@
 #include <stdio.h>
 
 #include "cmd/city.h"
+#include "dispatch/city.h"
+
+#define DEPTS "departments.csv"
 
 /* ---- departments
  * --------------------------------------------------------------------------------------------------
@@ -52,6 +55,8 @@ static void read_dept(struct city *city, struct tg_csv *csv, const char *file)
 	city_set_or(row, "pinyin", city_cell(csv, "pinyin"), TG_SLICE(""));
 	city_set(row, "kind", city_cell(csv, "kind"));
 	city_set(row, "calendar", calendar);
+	city_set(row, "parent", city_cell(csv, "parent"));
+	json_object_set_new(row, "line", json_integer((json_int_t)tg_csv_line(csv)));
 	name_dept(city, row);
 	json_array_append_new(city->depts, row);
 }
@@ -64,6 +69,43 @@ static const char *dept_code(const struct city *city, struct tg_slice name)
 /* ---- catalogue
  * ----------------------------------------------------------------------------------------------------
  */
+
+/* Units name the department they belong to, in whatever order they stand. */
+static void check_parent(struct city *city, json_t *row)
+{
+	const char *above = json_string_value(json_object_get(row, "parent"));
+	size_t line = (size_t)json_integer_value(json_object_get(row, "line"));
+	int depth = 0;
+
+	while (above && depth++ < TG_DEPT_DEPTH_MAX) {
+		json_t *dept = json_object_get(city->dept_keys, above);
+
+		if (!dept) {
+			city_complain(city, DEPTS, line,
+				"parent: there is no department \"%s\"; write one of this file",
+				above);
+			return;
+		}
+		if (depth == 1)
+			json_object_set(row, "parent", json_object_get(dept, "code"));
+		above = json_string_value(json_object_get(dept, "parent"));
+	}
+	if (above)
+		city_complain(city, DEPTS, line,
+			"parent: it is its own unit, or more than %d deep; correct one of them",
+			TG_DEPT_DEPTH_MAX);
+}
+
+static void check_parents(struct city *city)
+{
+	size_t i;
+	json_t *row;
+
+	json_array_foreach (city->depts, i, row)
+		check_parent(city, row);
+	json_array_foreach (city->depts, i, row)
+		json_object_del(row, "line");
+}
 
 static bool is_code(struct tg_slice s)
 {
@@ -125,6 +167,8 @@ static void read_type(struct city *city, struct tg_csv *csv, const char *file)
 {
 	static const char *const same[] = {"kind", "class_code", "domain", "accept_limit",
 		"dispatch_limit", "dispose_limit", "urgency"};
+	static const char *const yes[] = {"yes", "1", "true", NULL};
+	static const char *const known[] = {"yes", "1", "true", "no", "0", "false", "", NULL};
 	struct tg_slice code = city_cell(csv, "type_code");
 	const char *lead = dept_code(city, city_cell(csv, "lead_department"));
 	json_t *row;
@@ -136,6 +180,9 @@ static void read_type(struct city *city, struct tg_csv *csv, const char *file)
 		return;
 	}
 	check_type(city, csv, file);
+	if (!city_one_of(city_cell(csv, "self_dispose"), known))
+		city_complain(city, file, tg_csv_line(csv),
+			"self_dispose is neither yes nor no; write one of them");
 	row = json_object();
 	city_set(row, "type_code", code);
 	for (size_t i = 0; i < sizeof(same) / sizeof(same[0]); i++)
@@ -150,6 +197,8 @@ static void read_type(struct city *city, struct tg_csv *csv, const char *file)
 	city_set(row, "pinyin", city_cell(csv, "pinyin"));
 	city_set(row, "lead", tg_slice_cstr(lead ? lead : ""));
 	json_object_set_new(row, "co", read_co(city, csv, file));
+	json_object_set_new(row, "self_dispose",
+		json_boolean(city_one_of(city_cell(csv, "self_dispose"), yes)));
 	city_key_set(city->type_keys, code, row);
 	json_array_append_new(city->types, row);
 }
@@ -240,7 +289,9 @@ void city_read_tables(struct city *city)
 		"dispose_limit", "urgency", NULL};
 	static const char *const conditions[] = {"condition_no", "limit", "gbt47678_code", NULL};
 
-	city->depts_whole = city_rows(city, "departments.csv", depts, true, read_dept);
+	city->depts_whole = city_rows(city, DEPTS, depts, true, read_dept);
+	if (city->depts_whole)
+		check_parents(city);
 	city->types_whole = city_rows(city, "catalog.csv", types, true, read_type);
 	city_rows(city, "conditions.csv", conditions, false, read_condition);
 	add_missing_conditions(city);

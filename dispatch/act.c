@@ -15,7 +15,7 @@
 struct act {
 	struct tg_dispatch *d;
 	struct tg_actor actor;
-	bool create, on_task, has_version;
+	bool create, on_task, has_version, any_version;
 	int64_t version;
 	char id[40];
 	char action[ACTION_BYTES_MAX];
@@ -173,10 +173,11 @@ static void decide(struct act *act, const struct tg_locked *locked, struct tg_st
 		.action = tg_slice_cstr(act->action),
 		.task = locked->task,
 		.has_version = act->has_version,
-		.check_version = !act->create,
+		.check_version = !act->create && !act->any_version,
 		.version = act->version,
 		.body = act->body,
-		.place = locked->place};
+		.place = locked->place,
+		.other = locked->other};
 	struct tg_case *kase = locked->kase;
 	struct tg_refusal refusal;
 
@@ -246,6 +247,17 @@ static bool find_location(const json_t *body, double out[2])
 	       fabs(out[0]) <= 180 && fabs(out[1]) <= 90;
 }
 
+/* The case that this one is to be merged into; a text that is no id is the form's business. */
+static const char *find_other(const struct act *act)
+{
+	const char *into = NULL;
+
+	if (strcmp(act->action, "merge") || !tg_json_str(act->body, "into", &into, NULL) ||
+		!tg_store_is_uuid(tg_slice_cstr(into)))
+		return NULL;
+	return into;
+}
+
 static struct act *begin(struct tg_dispatch *d, const struct tg_actor *actor, const json_t *body,
 	tg_act_cb cb, void *ctx)
 {
@@ -271,8 +283,8 @@ static void ask(struct act *act, const char *id, struct tg_slice scope, struct t
 
 	if (!act->d->city)
 		finish_later(act, TG_ACT_UNAVAILABLE, "no city is loaded yet");
-	else if (tg_store_lock(
-			 act->d, id, act->on_task, &k, placed ? lon_lat : NULL, on_locked, act))
+	else if (tg_store_lock(act->d, id, act->on_task, &k, placed ? lon_lat : NULL,
+			 find_other(act), on_locked, act))
 		finish_later(act, TG_ACT_UNAVAILABLE, away);
 }
 
@@ -304,4 +316,17 @@ void tg_act_create(struct tg_dispatch *d, const struct tg_actor *actor, const js
 
 	act->create = true;
 	ask(act, NULL, key_scope, key, body_sha256);
+}
+
+void tg_act_resume(struct tg_dispatch *d, const char *task_id, tg_act_cb cb, void *ctx)
+{
+	static const struct tg_actor the_system = {.name = "system", .role = TG_ROLE_SYSTEM};
+	json_t *body = json_object();
+	struct act *act = begin(d, &the_system, body, cb, ctx);
+
+	json_decref(body);
+	act->on_task = act->any_version = true;
+	strncpy(act->id, task_id, sizeof(act->id) - 1);
+	strcpy(act->action, "resume");
+	ask(act, act->id, TG_SLICE(""), TG_SLICE(""), NULL);
 }

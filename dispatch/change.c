@@ -73,18 +73,25 @@ bool tg_store_is_uuid(struct tg_slice text)
 	return true;
 }
 
+static void add_once(json_t *list, const char *text)
+{
+	json_t *known;
+	size_t i;
+
+	json_array_foreach (list, i, known)
+		if (!strcmp(json_string_value(known), text))
+			return;
+	json_array_append_new(list, json_string(text));
+}
+
 static json_t *departments_json(const struct tg_case *kase)
 {
 	json_t *list = json_array();
 
-	for (size_t i = 0; i < kase->tasks_count; i++) {
-		bool seen = false;
-
-		for (size_t j = 0; j < i; j++)
-			seen |= !strcmp(kase->tasks[i].department, kase->tasks[j].department);
-		if (!seen)
-			json_array_append_new(list, json_string(kase->tasks[i].department));
-	}
+	for (size_t i = 0; i < kase->had_count; i++)
+		add_once(list, kase->had[i]);
+	for (size_t i = 0; i < kase->tasks_count; i++)
+		add_once(list, kase->tasks[i].department);
 	return list;
 }
 
@@ -149,7 +156,25 @@ static json_t *case_json(const struct tg_case *kase, bool fresh)
 		put_str(&f, "body", kase->text);
 		put_str(&f, "contact", kase->contact);
 	}
+	put_str(&f, "merged_into", kase->merged_into);
+	put_str(&f, "recurs", kase->recurs);
 	put_counts(&f, kase);
+	return f.obj;
+}
+
+static json_t *ask_json(const struct tg_ask *ask)
+{
+	struct filler f;
+
+	if (ask->kind == TG_ASK_NONE)
+		return json_null();
+	f = (struct filler){json_object(), false};
+	put_str(&f, "kind", ask->kind == TG_ASK_EXTENSION ? "extension" : "suspension");
+	put_str(&f, "by", ask->by);
+	put_time(&f, "until", ask->until_us);
+	put_str(&f, "reason", ask->reason);
+	put_time(&f, "at", ask->at_us);
+	put_str(&f, "actor", ask->actor);
 	return f.obj;
 }
 
@@ -168,7 +193,36 @@ static json_t *task_json(const struct tg_task *t)
 	put_time(&f, "due_at", t->due_us);
 	put_time(&f, "done_at", t->done_us);
 	put_str(&f, "result", t->result);
+	put(&f, "request", ask_json(&t->ask));
+	put_int(&f, "extensions", t->extensions);
+	put(&f, "suspended", json_boolean(t->suspended));
+	put_time(&f, "suspended_until", t->suspended_until_us);
+	put_time(&f, "appealed_at", t->appealed_us);
 	return f.obj;
+}
+
+/* The instant of a rung: so much of the limit before the deadline, or something after it. A case
+ * that has come back too often is there at once. */
+static int64_t rung_at(const struct tg_rung *r, const struct tg_case *kase,
+	const struct tg_clock *k, const struct tg_calendar *cal, const struct tg_calendar *dept_cal,
+	int64_t now_us)
+{
+	int64_t total = k->amount_us, at = k->due_us;
+
+	if (r->rework && kase->rework_count >= r->rework)
+		return now_us;
+	for (size_t i = 0; i < k->extensions_count; i++)
+		total += k->extensions[i].amount_us;
+	if (r->percent < 100)
+		at = tg_work_before(cal, k->due_us, total * (100 - r->percent) / 100);
+	if (r->percent < 100 && at < now_us)
+		at = now_us;
+	if (r->plus.n_micro) {
+		const struct tg_calendar *c = tg_unit_is_working(r->plus.unit) ? dept_cal : NULL;
+
+		at = tg_work_add(c, at, tg_limit_amount_us(&r->plus, c));
+	}
+	return at;
 }
 
 /* When each rung of the ladder is reached if the clock now runs on. */
@@ -180,27 +234,18 @@ static json_t *levels_json(const struct tg_case *kase, const struct tg_city *cit
 		tg_city_dept(city, kase->tasks[k->task].department)
 			? tg_city_dept(city, kase->tasks[k->task].department)->calendar
 			: tg_city_centre_calendar(city);
-	int64_t total = k->amount_us, left = tg_work_count(cal, now_us, k->due_us);
 	json_t *list = json_array();
 	size_t count;
 	const struct tg_rung *rungs = tg_city_ladder(city, &count);
 
-	for (size_t i = 0; i < k->extensions_count; i++)
-		total += k->extensions[i].amount_us;
 	for (size_t i = 0; i < count; i++) {
 		const struct tg_rung *r = &rungs[i];
-		int64_t at = k->due_us, need = left - total * (100 - r->percent) / 100;
+		int64_t at;
 
-		if (r->urgency != kase->urgency)
+		if (r->urgency != kase->urgency ||
+			strcmp(r->clock, tg_clock_kind_name((int)k->kind)))
 			continue;
-		if (r->percent < 100)
-			at = need > 0 ? tg_work_add(cal, now_us, need) : now_us;
-		if (r->plus.n_micro) {
-			const struct tg_calendar *c =
-				tg_unit_is_working(r->plus.unit) ? dept_cal : NULL;
-
-			at = tg_work_add(c, at, tg_limit_amount_us(&r->plus, c));
-		}
+		at = rung_at(r, kase, k, cal, dept_cal, now_us);
 		if (at != INT64_MAX)
 			json_array_append_new(
 				list, json_pack("{s:i, s:o, s:i}", "level", r->level, "fire_at",
@@ -254,8 +299,7 @@ static json_t *clock_json(const struct tg_case *kase, const struct tg_city *city
 	put(&f, "pauses", spans_json(k));
 	put(&f, "extensions", extensions_json(k));
 	put(&f, "levels",
-		running && k->kind == TG_CLOCK_handle ? levels_json(kase, city, k, now_us)
-						      : json_array());
+		running && k->task >= 0 ? levels_json(kase, city, k, now_us) : json_array());
 	return f.obj;
 }
 
@@ -280,6 +324,16 @@ static json_t *entry_json(const struct tg_case *kase, const struct tg_entry *e)
 	return f.obj;
 }
 
+/* The same deed as the other case's log tells it. */
+static json_t *beside_json(const struct tg_case *kase)
+{
+	const struct tg_entry *e = &kase->log[kase->beside_entry];
+
+	return json_pack("{s:s, s:{s:s, s:s, s:s, s:O}}", "case_id", kase->beside, "entry", "actor",
+		e->actor, "actor_role", e->actor_role, "action", e->action, "detail",
+		kase->beside_detail);
+}
+
 static json_t *number_json(const struct tg_city *city, int64_t now_us)
 {
 	int64_t day, day_us, year;
@@ -294,7 +348,7 @@ static json_t *number_json(const struct tg_city *city, int64_t now_us)
 
 json_t *tg_store_change(struct tg_case *kase, const struct tg_city *city, int64_t now_us)
 {
-	json_t *tasks = json_array(), *clocks = json_array(), *log = json_array();
+	json_t *tasks = json_array(), *clocks = json_array(), *log = json_array(), *made;
 	bool fresh = !kase->id[0];
 
 	if (fresh)
@@ -311,7 +365,12 @@ json_t *tg_store_change(struct tg_case *kase, const struct tg_city *city, int64_
 				clocks, clock_json(kase, city, &kase->clocks[i], now_us));
 	for (size_t i = 0; i < kase->log_count; i++)
 		json_array_append_new(log, entry_json(kase, &kase->log[i]));
-	return json_pack("{s:b, s:o, s:o, s:o, s:o, s:o, s:o}", "new", fresh, "at",
+	made = json_pack("{s:b, s:o, s:o, s:o, s:o, s:o, s:o}", "new", fresh, "at",
 		time_json(now_us), "case", case_json(kase, fresh), "number",
 		number_json(city, now_us), "tasks", tasks, "clocks", clocks, "log", log);
+	if (made && kase->beside[0] && json_object_set_new(made, "beside", beside_json(kase))) {
+		json_decref(made);
+		return NULL;
+	}
+	return made;
 }

@@ -26,7 +26,9 @@ struct tg_city {
 	struct tg_street *streets;
 	struct tg_rung *ladder;
 	struct stage_limit *stages;
-	size_t calendars_count, types_count, depts_count, streets_count, ladder_count, stages_count;
+	struct tg_duty *duty;
+	size_t calendars_count, types_count, depts_count, streets_count, ladder_count, stages_count,
+		duty_count;
 	const struct tg_calendar *centre;
 };
 
@@ -236,7 +238,7 @@ static void read_depts(struct reader *r, const json_t *doc)
 		*d = (struct tg_dept){text_of(r, o, "code"), text_of(r, o, "name_zh"),
 			text_of(r, o, "name_en"), text_of(r, o, "short_zh"),
 			text_of(r, o, "short_en"), text_of(r, o, "pinyin"), text_of(r, o, "kind"),
-			text_of(r, o, "calendar"), NULL};
+			text_of(r, o, "calendar"), NULL, text_or_null(r, o, "parent")};
 		d->calendar = tg_city_calendar(city, d->calendar_name);
 		if (!d->calendar)
 			fault(r, -TG_EPARSE, "unknown calendar of department", d->code);
@@ -312,7 +314,8 @@ static void read_types(struct reader *r, const json_t *doc)
 			.accept_limit = limit_of(r, o, "accept_limit"),
 			.dispatch_limit = limit_of(r, o, "dispatch_limit"),
 			.dispose_limit = limit_of(r, o, "dispose_limit"),
-			.urgency = urgency_of(r, o)};
+			.urgency = urgency_of(r, o),
+			.self_dispose = json_is_true(json_object_get(o, "self_dispose"))};
 		read_conditions(r, o, t);
 	}
 }
@@ -333,14 +336,34 @@ static void read_rules(struct reader *r, const json_t *doc)
 	for (size_t i = 0; i < city->ladder_count; i++) {
 		const json_t *o = json_array_get(json_object_get(doc, "ladder"), i);
 		struct tg_rung *rung = &city->ladder[i];
-		const char *plus = text_or_null(r, o, "plus");
+		const char *plus = text_or_null(r, o, "plus"), *clock = text_or_null(r, o, "clock");
 
+		rung->clock = clock ? clock : "handle";
 		rung->urgency = urgency_of(r, o);
 		rung->level = (int)json_integer_value(json_object_get(o, "level"));
 		rung->percent = (int)json_integer_value(json_object_get(o, "percent"));
 		rung->supervise = (int)json_integer_value(json_object_get(o, "supervise"));
+		rung->rework = (int)json_integer_value(json_object_get(o, "rework"));
 		if (plus && tg_limit_parse(tg_slice_cstr(plus), &rung->plus))
 			fault(r, -TG_EPARSE, "no limit", plus);
+	}
+}
+
+/* A document without a roster has none. */
+static void read_duty(struct reader *r, const json_t *doc)
+{
+	struct tg_city *city = r->city;
+
+	if (!json_object_get(doc, "duty"))
+		return;
+	city->duty = array_of(r, doc, "duty", sizeof(struct tg_duty), &city->duty_count);
+	for (size_t i = 0; i < city->duty_count; i++) {
+		const json_t *o = json_array_get(json_object_get(doc, "duty"), i);
+
+		city->duty[i] = (struct tg_duty){text_of(r, o, "department"),
+			(int)json_integer_value(json_object_get(o, "weekday")),
+			(int)json_integer_value(json_object_get(o, "from_min")),
+			(int)json_integer_value(json_object_get(o, "to_min"))};
 	}
 }
 
@@ -390,6 +413,8 @@ int tg_city_parse(const json_t *doc, struct tg_city **ret, struct tg_buf *why)
 		read_types(&r, doc);
 	if (!r.rc)
 		read_rules(&r, doc);
+	if (!r.rc)
+		read_duty(&r, doc);
 	if (r.rc) {
 		tg_city_free(city);
 		return r.rc;
@@ -529,4 +554,22 @@ const char *tg_city_stage_limit(
 		if (city->stages[i].urgency == urgency && !strcmp(city->stages[i].clock, clock))
 			return city->stages[i].limit;
 	return "2h"; /* a row somebody deleted: a clock still runs */
+}
+
+int tg_city_on_duty(const struct tg_city *city, const char *department, int64_t at_us)
+{
+	int64_t day, day_us, minute;
+
+	if (!city->duty_count)
+		return -1;
+	tg_zone_to_local(city->zone, at_us, &day, &day_us);
+	minute = day_us / TG_US_PER_MIN;
+	for (size_t i = 0; i < city->duty_count; i++) {
+		const struct tg_duty *d = &city->duty[i];
+
+		if (!strcmp(d->department, department) && d->weekday == (int)tg_weekday(day) &&
+			d->from_min <= minute && minute < d->to_min)
+			return 1;
+	}
+	return 0;
 }

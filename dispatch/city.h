@@ -30,6 +30,7 @@ struct tg_type {
 	const char **co;  /* NULL-terminated */
 	const char *accept_limit, *dispatch_limit, *dispose_limit;
 	enum tg_urgency urgency;
+	bool self_dispose;               /* small enough to be disposed of on the spot */
 	struct tg_condition *conditions; /* ascending by no */
 	size_t conditions_count;
 };
@@ -38,19 +39,30 @@ struct tg_dept {
 	const char *code, *name_zh, *name_en, *short_zh, *short_en, *pinyin, *kind;
 	const char *calendar_name;
 	const struct tg_calendar *calendar;
+	const char *parent; /* code of the department it is a unit of, or NULL */
 };
+#define TG_DEPT_DEPTH_MAX 8
 
 struct tg_street {
 	const char *code, *name_zh, *name_en, *short_zh, *short_en, *district;
 };
 
-/* One rung: fires when percent of the working-time limit is used, then plus the offset. */
+/* Somebody is on duty in a department every week at that local time. */
+struct tg_duty {
+	const char *department;
+	int weekday;          /* ISO */
+	int from_min, to_min; /* of the day, half-open */
+};
+
+/* One rung of a clock: fires when percent of the limit is used, then plus the offset. */
 struct tg_rung {
+	const char *clock; /* "handle", "sign", "reply" */
 	enum tg_urgency urgency;
 	int level;
 	int percent;
 	struct tg_limit plus; /* n_micro 0: none */
 	int supervise;        /* 督办 level it sets at least */
+	int rework;           /* at once when the case has come back so often; 0: no matter */
 };
 
 struct tg_city;
@@ -79,6 +91,8 @@ const struct tg_type *tg_city_types(const struct tg_city *city, size_t *ret_coun
 const struct tg_dept *tg_city_depts(const struct tg_city *city, size_t *ret_count);
 const struct tg_street *tg_city_streets(const struct tg_city *city, size_t *ret_count);
 const struct tg_rung *tg_city_ladder(const struct tg_city *city, size_t *ret_count);
+/* Is anybody on duty there? -1: the city keeps no roster. */
+int tg_city_on_duty(const struct tg_city *city, const char *department, int64_t at_us);
 /* The stage limit of a clock ("accept", "verify", "file", "dispatch", "sign", "check", "close") at
  * an urgency, as text. */
 const char *tg_city_stage_limit(

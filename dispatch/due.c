@@ -2,7 +2,9 @@
 
 #include <stdlib.h>
 
+#include "base/json.h"
 #include "base/log.h"
+#include "dispatch/act.h"
 #include "dispatch/dispatch.h"
 #include "dispatch/metrics.h"
 #include "dispatch/outbox.h"
@@ -12,18 +14,24 @@
 #define DUE_RETRY_MS     500
 #define DUE_WAIT_MS      1000
 #define DUE_ROWS_MAX     200
+#define DUE_RESUMED_MAX  20 /* suspended tasks a turn */
 #define TG_STRING(x)     TG_STRING_(x)
 #define TG_STRING_(x)    #x
 
 static const char sql_escalate[] =
-	"SELECT fired, late_us, next_in_us FROM tongguan.escalate(" TG_STRING(DUE_ROWS_MAX) ")";
+	"SELECT e.fired, e.late_us, least(e.next_in_us, r.next_in_us), r.tasks "
+	"FROM tongguan.escalate(" TG_STRING(DUE_ROWS_MAX) ") e, "
+							  "tongguan.tasks_to_resume(" TG_STRING(
+								  DUE_RESUMED_MAX) ") r";
 
 struct tg_due {
 	struct tg_dispatch *d;
 	uv_timer_t timer;
 	struct tg_pg *pg; /* while a turn runs */
 	bool busy;
-	uint64_t at_ms; /* loop time the timer is set for */
+	size_t resuming;  /* tasks under way; the turn waits for them */
+	uint64_t next_ms; /* and then goes on so much later */
+	uint64_t at_ms;   /* loop time the timer is set for */
 	void (*closed)(void *ctx);
 	void *closed_ctx;
 };
@@ -53,11 +61,16 @@ static void shut(struct tg_due *due)
 	uv_close((uv_handle_t *)&due->timer, on_closed);
 }
 
-static void turn_over(struct tg_due *due, uint64_t next_ms)
+static void give_back(struct tg_due *due)
 {
 	if (due->pg)
 		tg_pg_pool_give(due->d->write, due->pg);
 	due->pg = NULL;
+}
+
+static void turn_over(struct tg_due *due, uint64_t next_ms)
+{
+	give_back(due);
 	due->busy = false;
 	if (due->closed)
 		shut(due);
@@ -73,10 +86,43 @@ static uint64_t until_next(const PGresult *res)
 	return us >= DUE_POLL_MS * INT64_C(1000) ? DUE_POLL_MS : (uint64_t)us / 1000 + 1;
 }
 
+static void on_resumed(void *ctx, const struct tg_act_result *res)
+{
+	struct tg_due *due = ctx;
+
+	/* Not allowed, not found: somebody was faster. */
+	if (res->status == TG_ACT_UNAVAILABLE || res->status == TG_ACT_INVALID) {
+		tg_log(TG_WARN, "a suspended task could not go on",
+			TG_F("why", TG_S(res->detail ? res->detail : "")));
+		due->next_ms = DUE_RETRY_MS;
+	}
+	if (--due->resuming == 0)
+		turn_over(due, due->next_ms);
+}
+
+/* What is suspended until now goes on, one transition each. False: there is none. */
+static bool resume_tasks(struct tg_due *due, const PGresult *res, uint64_t next_ms)
+{
+	json_t *list = NULL, *id;
+	size_t i;
+
+	if (tg_json_parse(tg_pg_text(res, 0, 3), &list, NULL))
+		return false;
+	due->resuming = json_array_size(list);
+	due->next_ms = due->resuming == DUE_RESUMED_MAX ? 0 : next_ms;
+	if (due->resuming)
+		give_back(due);
+	json_array_foreach (list, i, id)
+		tg_act_resume(due->d, json_string_value(id), on_resumed, due);
+	json_decref(list);
+	return due->resuming > 0;
+}
+
 static void on_escalated(void *ctx, int rc, const PGresult *res)
 {
 	struct tg_due *due = ctx;
 	int64_t fired;
+	uint64_t next_ms;
 
 	if (rc) {
 		if (res)
@@ -94,10 +140,12 @@ static void on_escalated(void *ctx, int rc, const PGresult *res)
 	}
 	/* Something due that was not fired belongs to a case in work: soon again, but not at once.
 	 */
-	turn_over(due, fired == DUE_ROWS_MAX  ? 0
-		       : fired                ? until_next(res)
-		       : until_next(res) < 20 ? 20
-					      : until_next(res));
+	next_ms = fired == DUE_ROWS_MAX  ? 0
+		  : fired                ? until_next(res)
+		  : until_next(res) < 20 ? 20
+					 : until_next(res);
+	if (!resume_tasks(due, res, next_ms))
+		turn_over(due, next_ms);
 }
 
 static void on_taken(void *ctx, int rc, struct tg_pg *pg)

@@ -94,66 +94,6 @@ static struct tg_place place_of(const json_t *known)
 		json_string_value(json_object_get(place, "district"))};
 }
 
-/* The change a known case gets, or a new one; NULL with *ret_rc 0: none. */
-static json_t *change_of(struct intake_batch *b, const struct intake_item *it, const json_t *known,
-	int64_t now_us, char case_id[40], int *ret_rc)
-{
-	const json_t *doc = json_object_get(known, "case");
-	struct tg_case *kase = NULL;
-	struct tg_place place = place_of(known);
-	json_t *change = NULL;
-	bool fresh = !json_is_object(doc), ok;
-
-	if (fresh && (!strcmp(it->msg.state, "merged") || !strcmp(it->msg.state, "withdrawn")))
-		return NULL;
-	if (fresh)
-		kase = tg_case_new();
-	else
-		*ret_rc = tg_case_from_doc(doc, &kase);
-	if (!kase) {
-		*ret_rc = *ret_rc ? *ret_rc : -TG_ENOMEM;
-		return NULL;
-	}
-	ok = fresh ? tg_life_open_incident(kase, b->d->city, &it->msg, &place, it->trace, now_us)
-		   : tg_life_note_incident(kase, &it->msg);
-	change = ok ? tg_store_change(kase, b->d->city, now_us) : NULL;
-	if (change)
-		strcpy(case_id, kase->id);
-	else
-		*ret_rc = -TG_ENOMEM;
-	b->counts[fresh ? TG_INTAKE_OPENED : TG_INTAKE_NOTED]++;
-	tg_case_free(kase);
-	return change;
-}
-
-static json_t *incident_json(struct intake_batch *b, const struct intake_item *it,
-	const json_t *known, int64_t now_us, int *ret_rc)
-{
-	char case_id[40] = "";
-	json_t *change = change_of(b, it, known, now_us, case_id, ret_rc), *made;
-	bool fresh = !json_is_string(json_object_get(known, "case_id"));
-
-	if (*ret_rc)
-		return NULL;
-	made = json_pack("{s:s, s:I, s:s?, s:O?, s:O?}", "incident_id", it->msg.incident_id,
-		"revision", (json_int_t)it->msg.revision, "case_id", case_id[0] ? case_id : NULL,
-		"from", json_object_get(it->doc, "first_event_at"), "to",
-		json_object_get(it->doc, "last_event_at"));
-#ifdef TG_BREAK_OUTBOX_AFTER_COMMIT
-	if (change && fresh) {
-		json_object_set_new(change, "silent", json_true());
-		(void)!tg_buf_addf(&late, "%s%s", late.len ? "," : "{", case_id);
-	}
-#endif
-	if (change)
-		json_object_set_new(made, "change", change);
-	else
-		json_object_set_new(made, "tell", tell_json(it)), b->counts[TG_INTAKE_SKIPPED]++;
-	if (change && fresh)
-		json_object_set(made, "evidence", json_object_get(it->doc, "evidence"));
-	return made;
-}
-
 static const json_t *find_known(const json_t *list, const char *id)
 {
 	json_t *item;
@@ -165,9 +105,138 @@ static const json_t *find_known(const json_t *list, const char *id)
 	return NULL;
 }
 
+static void repeats_of(const json_t *doc, struct tg_recurrence *ret)
+{
+	const char *id = json_string_value(json_object_get(doc, "case_id"));
+
+	if (!id || strlen(id) >= sizeof(ret->id))
+		return;
+	strcpy(ret->id, id);
+	ret->case_no = json_string_value(json_object_get(doc, "case_no"));
+}
+
+/* The closed case gives way to an empty one that repeats it. */
+static bool begin_again(const json_t *doc, struct tg_case **kase, struct tg_recurrence *ret)
+{
+	repeats_of(doc, ret);
+	tg_case_free(*kase);
+	*kase = tg_case_new();
+	return true;
+}
+
+/* The case of the incident that this one was merged into; id "": there is none. */
+static struct tg_other other_of(const json_t *all, const struct tg_incident_msg *msg)
+{
+	const json_t *into = msg->merged_into ? find_known(all, msg->merged_into) : NULL;
+	const json_t *doc = json_object_get(into, "case");
+	const char *id = json_string_value(json_object_get(doc, "case_id")),
+		   *state = json_string_value(json_object_get(doc, "state"));
+	struct tg_other other = {.id = ""};
+
+	if (!id || strlen(id) >= sizeof(other.id) || !state ||
+		!tg_case_state_parse(tg_slice_cstr(state), &other.state))
+		return other;
+	strcpy(other.id, id);
+	other.case_no = json_string_value(json_object_get(doc, "case_no"));
+	other.type_code = json_string_value(json_object_get(doc, "type_code"));
+	other.has_place = json_is_number(json_object_get(doc, "lon"));
+	other.lon = json_number_value(json_object_get(doc, "lon"));
+	other.lat = json_number_value(json_object_get(doc, "lat"));
+	return other;
+}
+
+static bool note(struct intake_batch *b, const struct intake_item *it, const json_t *all,
+	struct tg_case *kase, int64_t now_us, char beside[40])
+{
+	struct tg_other other = other_of(all, &it->msg);
+	bool together = false;
+
+	if (!tg_life_note_incident(
+		    kase, b->d->city, &it->msg, other.id[0] ? &other : NULL, now_us, &together))
+		return false;
+	if (together)
+		strcpy(beside, other.id);
+	return true;
+}
+
+/* The change a known case gets, or a new one; NULL with *ret_rc 0: none. */
+static json_t *change_of(struct intake_batch *b, const struct intake_item *it, const json_t *all,
+	const json_t *known, int64_t now_us, char case_id[40], char beside[40], bool *ret_fresh,
+	int *ret_rc)
+{
+	const json_t *doc = json_object_get(known, "case");
+	struct tg_recurrence repeats = {.id = ""};
+	struct tg_case *kase = NULL;
+	struct tg_place place = place_of(known);
+	json_t *change = NULL;
+	bool fresh = !json_is_object(doc), ok;
+
+	*ret_fresh = fresh;
+	if (fresh && (!strcmp(it->msg.state, "merged") || !strcmp(it->msg.state, "withdrawn")))
+		return NULL;
+	if (fresh)
+		kase = tg_case_new();
+	else
+		*ret_rc = tg_case_from_doc(doc, &kase);
+	if (!kase) {
+		*ret_rc = *ret_rc ? *ret_rc : -TG_ENOMEM;
+		return NULL;
+	}
+	if (fresh)
+		repeats_of(json_object_get(known, "recurs"), &repeats);
+	else if (tg_life_recurred(kase, &it->msg))
+		fresh = *ret_fresh = begin_again(doc, &kase, &repeats);
+	if (!kase) {
+		*ret_rc = -TG_ENOMEM;
+		return NULL;
+	}
+	ok = fresh ? tg_life_open_incident(
+			     kase, b->d->city, &it->msg, &place, &repeats, it->trace, now_us)
+		   : note(b, it, all, kase, now_us, beside);
+	change = ok ? tg_store_change(kase, b->d->city, now_us) : NULL;
+	if (change)
+		strcpy(case_id, kase->id);
+	else
+		*ret_rc = -TG_ENOMEM;
+	b->counts[fresh ? TG_INTAKE_OPENED : TG_INTAKE_NOTED]++;
+	tg_case_free(kase);
+	return change;
+}
+
+static json_t *incident_json(struct intake_batch *b, const struct intake_item *it,
+	const json_t *all, const json_t *known, int64_t now_us, int *ret_rc)
+{
+	char case_id[40] = "", beside[40] = "";
+	bool fresh = false;
+	json_t *change = change_of(b, it, all, known, now_us, case_id, beside, &fresh, ret_rc),
+	       *made;
+
+	if (*ret_rc)
+		return NULL;
+	made = json_pack("{s:s, s:I, s:s?, s:s?, s:O?, s:O?}", "incident_id", it->msg.incident_id,
+		"revision", (json_int_t)it->msg.revision, "case_id", case_id[0] ? case_id : NULL,
+		"beside", beside[0] ? beside : NULL, "from",
+		json_object_get(it->doc, "first_event_at"), "to",
+		json_object_get(it->doc, "last_event_at"));
+#ifdef TG_BREAK_OUTBOX_AFTER_COMMIT
+	if (change && fresh) {
+		json_object_set_new(change, "silent", json_true());
+		(void)!tg_buf_addf(&late, "%s%s", late.len ? "," : "{", case_id);
+	}
+#endif
+	if (change)
+		json_object_set_new(made, "change", change);
+	else
+		json_object_set_new(made, "tell", tell_json(it)), b->counts[TG_INTAKE_SKIPPED]++;
+	if (change && (fresh || !strcmp(it->msg.state, "open")))
+		json_object_set(made, "evidence", json_object_get(it->doc, "evidence"));
+	return made;
+}
+
 static json_t *batch_json(struct intake_batch *b, const json_t *known, int *ret_rc)
 {
 	int64_t now_us = json_integer_value(json_object_get(known, "now_us"));
+	const json_t *list_known = json_object_get(known, "incidents");
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < b->count && !*ret_rc; i++) {
@@ -178,12 +247,12 @@ static json_t *batch_json(struct intake_batch *b, const json_t *known, int *ret_
 			b->counts[it->doc ? TG_INTAKE_REPEATED : TG_INTAKE_REFUSED]++;
 			continue;
 		}
-		k = find_known(json_object_get(known, "incidents"), it->msg.incident_id);
+		k = find_known(list_known, it->msg.incident_id);
 		if (!k || json_integer_value(json_object_get(k, "revision")) >= it->msg.revision) {
 			b->counts[TG_INTAKE_REPEATED]++;
 			continue;
 		}
-		json_array_append_new(list, incident_json(b, it, k, now_us, ret_rc));
+		json_array_append_new(list, incident_json(b, it, list_known, k, now_us, ret_rc));
 	}
 	return json_pack("{s:o, s:s, s:o}", "incidents", list, "consumer",
 		b->d->conf->dispatch_group, "offsets", offsets_json(b));
@@ -275,6 +344,14 @@ static void on_locked(void *ctx, int rc, const PGresult *res)
 		batch_over(b, b->rc);
 }
 
+static json_t *asked_one(const struct tg_incident_msg *msg)
+{
+	return msg->has_place
+		       ? json_pack("{s:s, s:f, s:f, s:s*}", "incident_id", msg->incident_id, "lon",
+				 msg->lon, "lat", msg->lat, "type_code", msg->case_type)
+		       : json_pack("{s:s}", "incident_id", msg->incident_id);
+}
+
 static json_t *asked_json(const struct intake_batch *b)
 {
 	json_t *list = json_array();
@@ -284,11 +361,11 @@ static json_t *asked_json(const struct intake_batch *b)
 
 		if (!it->doc || it->overtaken)
 			continue;
-		json_array_append_new(list,
-			it->msg.has_place
-				? json_pack("{s:s, s:f, s:f}", "incident_id", it->msg.incident_id,
-					  "lon", it->msg.lon, "lat", it->msg.lat)
-				: json_pack("{s:s}", "incident_id", it->msg.incident_id));
+		json_array_append_new(list, asked_one(&it->msg));
+		/* Its case may be the one that this one's case goes into. */
+		if (it->msg.merged_into && tg_store_is_uuid(tg_slice_cstr(it->msg.merged_into)))
+			json_array_append_new(
+				list, json_pack("{s:s}", "incident_id", it->msg.merged_into));
 	}
 	return list;
 }

@@ -11,6 +11,7 @@
 #define T_ANY     ((1u << TG_TASK_STATE_COUNT) - 1)
 #define TERMINAL  (S(closed) | S(refused) | S(not_filed) | S(void) | S(merged))
 #define OPEN      (ANY & ~TERMINAL)
+#define WORKING   (S(to_dispatch) | S(assigned) | S(handling)) /* there may be open tasks */
 #define SAME      (-1)
 #define TASK_SAME (-1)
 
@@ -180,6 +181,8 @@ struct tg_task *life_add_task(struct life_step *step, const char *department, bo
 		.signed_us = TG_NO_TIME,
 		.due_us = TG_NO_TIME,
 		.done_us = TG_NO_TIME,
+		.suspended_until_us = TG_NO_TIME,
+		.appealed_us = TG_NO_TIME,
 		.round = kase->round,
 		.changed = true};
 	assert(strlen(department) < sizeof(task->department));
@@ -215,11 +218,64 @@ static const char *barred(const struct life_edge *edge, const struct tg_case *ka
 		return "not in this state";
 	if (edge->on_task && !(edge->task_from & 1u << kase->tasks[task].state))
 		return "not in this state of the task";
+	if (edge->on_task && kase->tasks[task].suspended && edge->guard != life_guard_suspended &&
+		edge->form != life_form_comment)
+		return "the task is suspended; resume it first";
 	return edge->guard(kase, edge, city, actor, now_us, task, ret_role);
+}
+
+/* What each form reads, beside action, version and note. */
+static const struct {
+	life_form form;
+	const char *fields; /* each with a blank after it */
+} form_fields[] = {
+	{life_form_reason, "reason "},
+	{life_form_accept, "type_code location "},
+	{life_form_edit, "type_code title location urgency "},
+	{life_form_inspector, "inspector "},
+	{life_form_result, "result evidence photos "},
+	{life_form_file, "condition "},
+	{life_form_dispatch, "tasks "},
+	{life_form_add_assist, "department "},
+	{life_form_waive, "department reason "},
+	{life_form_check, "evidence photos "},
+	{life_form_comment, "photos "},
+	{life_form_return_reason, "reason evidence "},
+	{life_form_merge, "into "},
+	{life_form_forward, "unit "},
+	{life_form_ask_extension, "by reason evidence "},
+	{life_form_grant_extension, "by "},
+	{life_form_ask_suspension, "until reason evidence "},
+	{life_form_grant_suspension, "until "},
+};
+
+static bool has_word(const char *list, const char *word)
+{
+	size_t n = strlen(word);
+
+	for (const char *p = list; (p = strstr(p, word)); p += n)
+		if ((p == list || p[-1] == ' ') && p[n] == ' ')
+			return true;
+	return false;
+}
+
+static void check_members(struct life_step *step)
+{
+	const char *fields = "", *name;
+	json_t *value;
+
+	for (size_t i = 0; i < sizeof(form_fields) / sizeof(form_fields[0]); i++)
+		if (form_fields[i].form == step->edge->form)
+			fields = form_fields[i].fields;
+	json_object_foreach ((json_t *)(uintptr_t)step->in->body, name, value)
+		if (!has_word("action version note ", name) && !has_word(fields, name))
+			life_wrong(step, name, "is not a member of this action");
 }
 
 static void check_form(struct life_step *step)
 {
+	if (step->edge != &report_edge)
+		check_members(step);
 	step->edge->form(step);
 	if (step->in->check_version && !step->in->has_version)
 		life_wrong(step, "version", "the version this action was decided on is required");
@@ -282,6 +338,7 @@ static void take(struct life_step *step, int from)
 	int lead = life_lead(kase);
 
 	step->targets = at >= 0 ? 1u << at : lead >= 0 ? 1u << lead : 0;
+	step->clock_us = step->in->now_us;
 	if (edge->task_to >= 0)
 		kase->tasks[at].state = (enum tg_task_state)edge->task_to;
 	if (edge->to >= 0 && (!edge->on_task || kase->tasks[at].lead))
@@ -289,6 +346,9 @@ static void take(struct life_step *step, int from)
 	edge->effect(step);
 	for (const struct life_clock_verb *v = edge->clocks; v->verb != LIFE_VERB_END; v++)
 		life_clock_apply(step, *v);
+	if (step->in->actor->role == TG_ROLE_DEPARTMENT)
+		life_answered(step);
+	life_say_clocks(step);
 	write_entry(step, from, task_from, strcmp(edge->action, "comment") != 0);
 	life_derive(kase);
 }
@@ -393,6 +453,9 @@ bool tg_life_visible(const struct tg_case *kase, const struct tg_actor *actor)
 		return true;
 	for (size_t i = 0; i < kase->tasks_count; i++)
 		if (!strcmp(kase->tasks[i].department, actor->department))
+			return true;
+	for (size_t i = 0; i < kase->had_count; i++)
+		if (!strcmp(kase->had[i], actor->department))
 			return true;
 	return false;
 }

@@ -28,7 +28,8 @@
 	X(checking) X(to_close) X(closed) X(refused) X(not_filed) X(void) X(merged)
 #define TG_TASK_STATES(X) X(assigned) X(signed) X(done) X(returned) X(waived) X(cancelled)
 #define TG_CLOCK_KINDS(X)                                                                          \
-	X(accept) X(verify) X(file) X(dispatch) X(sign) X(handle) X(check) X(close) X(total)
+	X(accept) X(verify) X(file) X(dispatch) X(sign) X(handle) X(check) X(close) X(total)       \
+	X(reply)
 /* clang-format on */
 
 enum tg_case_state {
@@ -82,6 +83,16 @@ struct tg_clock {
 	bool changed;
 };
 
+/* What a department has asked for and nobody has decided yet. */
+enum tg_ask_kind { TG_ASK_NONE, TG_ASK_EXTENSION, TG_ASK_SUSPENSION };
+struct tg_ask {
+	enum tg_ask_kind kind;
+	char by[24];      /* of an extension */
+	int64_t until_us; /* of a suspension */
+	const char *reason, *actor;
+	int64_t at_us;
+};
+
 struct tg_task {
 	char id[40]; /* "" until stored */
 	char department[32];
@@ -91,6 +102,11 @@ struct tg_task {
 	int64_t assigned_us, signed_us, due_us, done_us;
 	int64_t round; /* which dispatch made it, from 1 */
 	const char *result;
+	struct tg_ask ask;
+	int64_t extensions; /* granted */
+	bool suspended;
+	int64_t suspended_until_us;
+	int64_t appealed_us;
 	bool changed;
 };
 
@@ -120,6 +136,14 @@ struct tg_case {
 	double lon, lat;
 	const char *grid_cell, *street, *district;
 	enum tg_urgency urgency;
+	char merged_into[40]; /* "" unless merged */
+	char recurs[40];      /* the case it repeats; "": none */
+	/* The case at the end of that way, as it was when this one was read. */
+	enum tg_case_state master_state;
+	int64_t master_closed_us;
+	/* Departments that had a task here before this decision. */
+	const char *had[TG_CASE_TASKS_MAX * 2];
+	size_t had_count;
 	bool suspended, emergency;
 	int64_t supervise_level, escalation_level; /* escalation -1: none yet */
 	int64_t rework_count, return_count, extension_count, round;
@@ -133,6 +157,10 @@ struct tg_case {
 	size_t clocks_count;
 	struct tg_entry log[TG_CASE_LOG_MAX];
 	size_t log_count;
+	/* An entry that the case named there gets in the same transaction; detail is owned. */
+	char beside[40];
+	size_t beside_entry; /* which entry of ours it goes with */
+	json_t *beside_detail;
 	struct tg_arena arena; /* every text above */
 };
 
@@ -146,6 +174,16 @@ struct tg_place {
 	const char *grid_cell, *street, *district;
 };
 
+/* The case that the body's `into` names, locked too; id "": there is none such. */
+struct tg_other {
+	char id[40];
+	const char *case_no;
+	enum tg_case_state state;
+	const char *type_code; /* NULL: unknown */
+	bool has_place;
+	double lon, lat;
+};
+
 struct tg_life_in {
 	const struct tg_city *city;
 	const struct tg_actor *actor;
@@ -156,6 +194,7 @@ struct tg_life_in {
 	int64_t version;
 	const json_t *body;
 	struct tg_place place;
+	struct tg_other other;
 };
 
 struct tg_refusal {
@@ -172,11 +211,24 @@ void tg_life_report(struct tg_case *kase, const struct tg_life_in *in, struct tg
 /* T01 by the system, for an incident; with auto_file goes on to `to_dispatch` where type, cell and
  * condition are known. now_us is the instant of all of it. False: out of memory. */
 struct tg_incident_msg;
+/* The case that was closed for the same; id "": none. */
+struct tg_recurrence {
+	char id[40];
+	const char *case_no;
+};
 TG_MUST bool tg_life_open_incident(struct tg_case *kase, const struct tg_city *city,
-	const struct tg_incident_msg *msg, const struct tg_place *place, const char *trace,
-	int64_t now_us);
-/* An entry `incident` of what became of it. False: out of memory. */
-TG_MUST bool tg_life_note_incident(struct tg_case *kase, const struct tg_incident_msg *msg);
+	const struct tg_incident_msg *msg, const struct tg_place *place,
+	const struct tg_recurrence *repeats, const char *trace, int64_t now_us);
+/* Has what this case was closed for come again by what the incident says now? Then it needs another
+ * case. */
+bool tg_life_recurred(const struct tg_case *kase, const struct tg_incident_msg *msg);
+/* What became of the incident of a case: an entry, and where its incident has joined another whose
+ * case is open and nothing is dispatched yet, the merging of this case into that one. other: the
+ * case of the incident it was merged into; NULL: none. *ret_beside: the two cases belong beside
+ * each other. False: out of memory. */
+TG_MUST bool tg_life_note_incident(struct tg_case *kase, const struct tg_city *city,
+	const struct tg_incident_msg *msg, const struct tg_other *other, int64_t now_us,
+	bool *ret_beside);
 
 /* Calls each() for every action this actor may do now on the case (task -1) or on one of its tasks.
  */

@@ -7,7 +7,7 @@
 
 static bool is_task_clock(enum tg_clock_kind kind)
 {
-	return kind == TG_CLOCK_sign || kind == TG_CLOCK_handle;
+	return kind == TG_CLOCK_sign || kind == TG_CLOCK_handle || kind == TG_CLOCK_reply;
 }
 
 int life_find_clock(const struct tg_case *kase, enum tg_clock_kind kind, int task, bool stopped_too)
@@ -135,7 +135,7 @@ static void halt(struct life_step *step, struct tg_clock *k, enum tg_clock_state
 
 static void resume(struct life_step *step, struct tg_clock *k)
 {
-	int64_t now = step->in->now_us;
+	int64_t now = step->clock_us;
 
 	if (k->state == TG_CLOCK_STOPPED) {
 		if (k->pauses_count == TG_CLOCK_PAUSES_MAX) {
@@ -174,6 +174,10 @@ static void apply_one(
 		if (at >= 0 && kase->clocks[at].state != TG_CLOCK_RUNNING)
 			resume(step, &kase->clocks[at]);
 		break;
+	case LIFE_UNPAUSE:
+		if (at >= 0 && kase->clocks[at].state == TG_CLOCK_PAUSED)
+			resume(step, &kase->clocks[at]);
+		break;
 	case LIFE_STOP_ALL:
 	case LIFE_VERB_END: assert(!"not one clock's"); break;
 	}
@@ -183,6 +187,17 @@ void life_stop_task(struct life_step *step, size_t task)
 {
 	apply_one(step, LIFE_STOP, TG_CLOCK_sign, (int)task);
 	apply_one(step, LIFE_STOP, TG_CLOCK_handle, (int)task);
+	apply_one(step, LIFE_STOP, TG_CLOCK_reply, (int)task);
+}
+
+void life_answered(struct life_step *step)
+{
+	struct tg_case *kase = step->kase;
+
+	for (size_t i = 0; i < kase->clocks_count; i++)
+		if (kase->clocks[i].kind == TG_CLOCK_reply &&
+			kase->clocks[i].state != TG_CLOCK_STOPPED)
+			halt(step, &kase->clocks[i], TG_CLOCK_STOPPED);
 }
 
 void life_clock_apply(struct life_step *step, struct life_clock_verb verb)
@@ -207,6 +222,47 @@ void life_clock_apply(struct life_step *step, struct life_clock_verb verb)
 		for (size_t i = 0; i < kase->tasks_count; i++)
 			if (step->targets & 1u << i && kase->tasks[i].lead == (pass == 0))
 				apply_one(step, verb.verb, verb.kind, (int)i);
+}
+
+/* --- what the log says of them --- */
+
+static json_t *said(const struct tg_case *kase, const struct tg_clock *k)
+{
+	static const char *const states[] = {"running", "paused", "stopped"};
+	const struct tg_task *task = &kase->tasks[k->task];
+	char due[TG_RFC3339_MAX];
+
+	tg_rfc3339_utc(k->due_us, due);
+	return json_pack("{s:s, s:s, s:I, s:s, s:s}", "clock", tg_clock_kind_name((int)k->kind),
+		"department", task->department, "round", (json_int_t)task->round, "state",
+		states[k->state], "due_at", due);
+}
+
+void life_say_clocks(struct life_step *step)
+{
+	const struct tg_case *kase = step->kase;
+	json_t *list = NULL;
+
+	for (size_t i = 0; i < kase->clocks_count; i++) {
+		const struct tg_clock *k = &kase->clocks[i];
+		json_t *one;
+
+		if (!k->changed || k->task < 0)
+			continue;
+		one = said(kase, k);
+		if (one && k->state != TG_CLOCK_RUNNING)
+			json_object_set_new(one, "left_us", json_integer(k->remaining_us));
+		if (!list)
+			list = json_array();
+		if (json_array_append_new(list, one))
+			step->failed = true;
+	}
+	if (!list)
+		return;
+	if (!step->detail)
+		step->detail = json_object();
+	if (json_object_set_new(step->detail, "clocks", list))
+		step->failed = true;
 }
 
 /* --- what follows from the clocks --- */
@@ -242,6 +298,7 @@ void life_derive(struct tg_case *kase)
 	kase->handle_due_us = at < 0 || kase->clocks[at].state == TG_CLOCK_PAUSED
 				      ? TG_NO_TIME
 				      : kase->clocks[at].due_us;
+	kase->suspended = lead >= 0 && kase->tasks[lead].suspended;
 	for (size_t i = 0; i < kase->tasks_count; i++) {
 		struct tg_task *task = &kase->tasks[i];
 		int k = life_find_clock(kase, TG_CLOCK_handle, (int)i, true);

@@ -19,7 +19,7 @@ struct tg_case *tg_case_new(void)
 	kase->due_clock = -1;
 	kase->reported_us = kase->filed_us = kase->dispatched_us = kase->done_us = kase->closed_us =
 		TG_NO_TIME;
-	kase->due_us = kase->handle_due_us = TG_NO_TIME;
+	kase->due_us = kase->handle_due_us = kase->master_closed_us = TG_NO_TIME;
 	return kase;
 }
 
@@ -29,6 +29,7 @@ void tg_case_free(struct tg_case *kase)
 		return;
 	for (size_t i = 0; i < kase->log_count; i++)
 		json_decref(kase->log[i].detail);
+	json_decref(kase->beside_detail);
 	tg_arena_release(&kase->arena);
 	free(kase);
 }
@@ -91,6 +92,24 @@ static struct tg_slice name_of(const json_t *obj, const char *key)
 	return tg_slice_cstr(json_string_value(json_object_get(obj, key)));
 }
 
+static void read_ask(struct doc_reader *r, const json_t *doc, struct tg_ask *ask)
+{
+	ask->until_us = TG_NO_TIME;
+	if (!json_is_object(doc))
+		return;
+	if (tg_slice_is(name_of(doc, "kind"), "extension"))
+		ask->kind = TG_ASK_EXTENSION;
+	else if (tg_slice_is(name_of(doc, "kind"), "suspension"))
+		ask->kind = TG_ASK_SUSPENSION;
+	else
+		fail(r, -TG_EPARSE);
+	fixed(r, doc, "by", ask->by, sizeof(ask->by));
+	ask->until_us = instant(r, doc, "until");
+	ask->at_us = instant(r, doc, "at");
+	ask->reason = text(r, doc, "reason");
+	ask->actor = text(r, doc, "actor");
+}
+
 static void read_task(struct doc_reader *r, const json_t *doc)
 {
 	struct tg_case *kase = r->kase;
@@ -113,6 +132,11 @@ static void read_task(struct doc_reader *r, const json_t *doc)
 	t->due_us = instant(r, doc, "due_at");
 	t->done_us = instant(r, doc, "done_at");
 	t->result = text(r, doc, "result");
+	t->extensions = number(doc, "extensions");
+	t->suspended = json_is_true(json_object_get(doc, "suspended"));
+	t->suspended_until_us = instant(r, doc, "suspended_until");
+	t->appealed_us = instant(r, doc, "appealed_at");
+	read_ask(r, json_object_get(doc, "request"), &t->ask);
 }
 
 static int task_index(struct doc_reader *r, const char *id)
@@ -189,6 +213,38 @@ static void read_clock(struct doc_reader *r, const json_t *doc)
 	read_spans(r, doc, k);
 }
 
+static void read_merge(struct doc_reader *r, const json_t *doc)
+{
+	const json_t *master = json_object_get(doc, "master");
+	struct tg_case *kase = r->kase;
+
+	fixed(r, doc, "merged_into", kase->merged_into, sizeof(kase->merged_into));
+	fixed(r, doc, "recurs", kase->recurs, sizeof(kase->recurs));
+	if (!json_is_object(master))
+		return;
+	if (!tg_case_state_parse(name_of(master, "state"), &kase->master_state))
+		fail(r, -TG_EPARSE);
+	kase->master_closed_us = instant(r, master, "closed_at");
+}
+
+static void read_had(struct doc_reader *r, const json_t *list)
+{
+	struct tg_case *kase = r->kase;
+	json_t *code;
+	size_t i;
+
+	json_array_foreach (list, i, code) {
+		const char *found = json_string_value(code);
+		const char *kept =
+			found ? tg_arena_strdup(&kase->arena, found, strlen(found)) : NULL;
+
+		if (!kept || kase->had_count == TG_CASE_TASKS_MAX * 2)
+			fail(r, kept ? -TG_EFULL : -TG_EPARSE);
+		else
+			kase->had[kase->had_count++] = kept;
+	}
+}
+
 static void read_head(struct doc_reader *r, const json_t *doc)
 {
 	struct tg_case *kase = r->kase;
@@ -246,6 +302,8 @@ int tg_case_from_doc(const json_t *doc, struct tg_case **ret)
 		fail(&r, -TG_EPARSE);
 	read_head(&r, doc);
 	read_counts(&r, doc);
+	read_merge(&r, doc);
+	read_had(&r, json_object_get(doc, "departments"));
 	json_array_foreach (json_object_get(doc, "tasks"), i, item)
 		read_task(&r, item);
 	json_array_foreach (json_object_get(doc, "clocks"), i, item)

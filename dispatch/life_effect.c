@@ -1,115 +1,24 @@
-/* What an edge changes beyond states and clocks, and what may stand in its way. */
+/* What an edge changes beyond states and clocks. */
 #include <string.h>
 
 #include "dispatch/life_impl.h"
 
-#define RETURNS_MAX         2
-#define SUPERVISE_MAX       3
-#define FIRST_RETURN_US     (2 * TG_US_PER_H) /* of working time */
-#define FIRST_RETURN_SHARE  4                 /* or this part of the limit */
 #define TITLE_FROM_TEXT_MAX 90
 
-static bool is_open(const struct tg_task *task)
+bool life_is_open(const struct tg_task *task)
 {
 	return task->state == TG_TASK_assigned || task->state == TG_TASK_signed;
 }
 
-/* --- guards --- */
-
-#define GUARD(name)                                                                             \
-	const char *life_guard_##name(const struct tg_case *kase, const struct life_edge *edge, \
-		const struct tg_city *city, const struct tg_actor *actor, int64_t now_us,       \
-		int task, bool *ret_role)
-#define UNUSED_GUARD_ARGS \
-	((void)edge, (void)city, (void)actor, (void)now_us, (void)task, (void)ret_role)
-
-GUARD(none)
+void life_settle(struct tg_task *task)
 {
-	(void)kase;
-	UNUSED_GUARD_ARGS;
-	return NULL;
+	task->ask.kind = TG_ASK_NONE;
+	task->suspended = false;
+	task->suspended_until_us = TG_NO_TIME;
+	task->changed = true;
 }
 
-GUARD(uphold)
-{
-	int lead = life_lead(kase);
-
-	UNUSED_GUARD_ARGS;
-	if (lead < 0 || kase->tasks[lead].state != TG_TASK_returned)
-		return "no department has returned this case";
-	if (kase->return_count >= RETURNS_MAX && actor->role == TG_ROLE_OPERATOR) {
-		*ret_role = true;
-		return "the second return is decided by the shift lead";
-	}
-	return NULL;
-}
-
-GUARD(waive)
-{
-	UNUSED_GUARD_ARGS;
-	for (size_t i = 0; i < kase->tasks_count; i++)
-		if (!kase->tasks[i].lead &&
-			(is_open(&kase->tasks[i]) || kase->tasks[i].state == TG_TASK_returned))
-			return NULL;
-	return "there is no assisting task to waive";
-}
-
-GUARD(tasks_closed)
-{
-	UNUSED_GUARD_ARGS;
-	for (size_t i = 0; i < kase->tasks_count; i++)
-		if (is_open(&kase->tasks[i]))
-			return "a task is still open";
-	return NULL;
-}
-
-GUARD(supervise)
-{
-	UNUSED_GUARD_ARGS;
-	return kase->supervise_level < SUPERVISE_MAX
-		       ? NULL
-		       : "it is supervised at the highest level already";
-}
-
-GUARD(return_in_time)
-{
-	const struct tg_dept *dept = tg_city_dept(city, kase->tasks[task].department);
-	int at = life_find_clock(kase, TG_CLOCK_handle, task, false);
-	const struct tg_clock *k = at < 0 ? NULL : &kase->clocks[at];
-	int64_t left;
-
-	UNUSED_GUARD_ARGS;
-	if (!kase->tasks[task].lead || !k || k->state != TG_CLOCK_RUNNING)
-		return NULL;
-	if (kase->return_count >= RETURNS_MAX)
-		return "it has been returned twice; the second decision is final";
-	if (kase->return_count > 0)
-		return NULL;
-	left = tg_work_count(
-		k->calendar[0] ? tg_city_calendar(city, k->calendar) : NULL, now_us, k->due_us);
-	if (k->amount_us - left <= k->amount_us / FIRST_RETURN_SHARE)
-		return NULL;
-	if (dept && tg_work_count(dept->calendar, k->started_us, now_us) <= FIRST_RETURN_US)
-		return NULL;
-	return "a first return comes within 2 working hours or a quarter of the limit";
-}
-
-GUARD(assists_done)
-{
-	UNUSED_GUARD_ARGS;
-	for (size_t i = 0; kase->tasks[task].lead && i < kase->tasks_count; i++) {
-		const struct tg_task *t = &kase->tasks[i];
-
-		if (!t->lead &&
-			(is_open(t) || (t->state == TG_TASK_returned && t->round == kase->round)))
-			return "an assisting task is neither done nor waived";
-	}
-	return NULL;
-}
-
-/* --- effects --- */
-
-static const char *body_text(const struct life_step *step, const char *key)
+const char *life_body_text(const struct life_step *step, const char *key)
 {
 	const char *text = NULL;
 
@@ -118,7 +27,8 @@ static const char *body_text(const struct life_step *step, const char *key)
 
 static void put_type(struct life_step *step)
 {
-	const struct tg_type *type = tg_city_type(step->in->city, body_text(step, "type_code"));
+	const struct tg_type *type =
+		tg_city_type(step->in->city, life_body_text(step, "type_code"));
 	struct tg_case *kase = step->kase;
 
 	if (!type || (kase->type_code && !strcmp(kase->type_code, type->code)))
@@ -158,7 +68,8 @@ void life_effect_accept(struct life_step *step)
 
 void life_effect_edit(struct life_step *step)
 {
-	const char *title = body_text(step, "title"), *urgency = body_text(step, "urgency");
+	const char *title = life_body_text(step, "title"),
+		   *urgency = life_body_text(step, "urgency");
 
 	put_type(step);
 	put_place(step);
@@ -168,21 +79,22 @@ void life_effect_edit(struct life_step *step)
 		life_detail_str(step, "urgency", urgency);
 }
 
+void life_cancel(struct tg_task *task)
+{
+	life_settle(task);
+	task->state = TG_TASK_cancelled;
+	task->version++;
+}
+
 /* A life that ends before its work is done takes its tasks with it. */
 void life_effect_end(struct life_step *step)
 {
 	struct tg_case *kase = step->kase;
 
 	kase->closed_us = step->in->now_us;
-	for (size_t i = 0; i < kase->tasks_count; i++) {
-		if (!is_open(&kase->tasks[i]) && kase->tasks[i].state != TG_TASK_returned)
-			continue;
-		if (is_open(&kase->tasks[i])) {
-			kase->tasks[i].state = TG_TASK_cancelled;
-			kase->tasks[i].version++;
-			kase->tasks[i].changed = true;
-		}
-	}
+	for (size_t i = 0; i < kase->tasks_count; i++)
+		if (life_is_open(&kase->tasks[i]))
+			life_cancel(&kase->tasks[i]);
 }
 
 void life_effect_close(struct life_step *step)
@@ -221,7 +133,7 @@ static void retire_tasks(struct life_step *step, const json_t *list, size_t befo
 		struct tg_task *task = &kase->tasks[i];
 		bool kept = false;
 
-		for (size_t j = 0; j < json_array_size(list) && is_open(task); j++) {
+		for (size_t j = 0; j < json_array_size(list) && life_is_open(task); j++) {
 			const json_t *item = json_array_get(list, j);
 
 			kept |= !task->lead &&
@@ -236,18 +148,15 @@ static void retire_tasks(struct life_step *step, const json_t *list, size_t befo
 			continue;
 		}
 		life_stop_task(step, i);
-		if (is_open(task)) {
-			task->state = TG_TASK_cancelled;
-			task->version++;
-			task->changed = true;
-		}
+		if (life_is_open(task))
+			life_cancel(task);
 	}
 }
 
 static bool goes_on(const struct tg_case *kase, const char *department, size_t before)
 {
 	for (size_t i = 0; i < before; i++)
-		if (is_open(&kase->tasks[i]) && !strcmp(kase->tasks[i].department, department))
+		if (life_is_open(&kase->tasks[i]) && !strcmp(kase->tasks[i].department, department))
 			return true;
 	return false;
 }
@@ -290,7 +199,7 @@ void life_effect_uphold(struct life_step *step)
 
 void life_effect_add_assist(struct life_step *step)
 {
-	const char *code = body_text(step, "department");
+	const char *code = life_body_text(step, "department");
 
 	step->targets = 0;
 	if (life_add_task(step, code, false))
@@ -299,7 +208,7 @@ void life_effect_add_assist(struct life_step *step)
 
 void life_effect_waive(struct life_step *step)
 {
-	const char *code = body_text(step, "department");
+	const char *code = life_body_text(step, "department");
 	struct tg_case *kase = step->kase;
 
 	step->targets = 0;
@@ -307,11 +216,11 @@ void life_effect_waive(struct life_step *step)
 		struct tg_task *task = &kase->tasks[i];
 
 		if (task->lead || strcmp(task->department, code) ||
-			(!is_open(task) && task->state != TG_TASK_returned))
+			(!life_is_open(task) && task->state != TG_TASK_returned))
 			continue;
+		life_settle(task);
 		task->state = TG_TASK_waived;
 		task->version++;
-		task->changed = true;
 		step->targets |= 1u << i;
 	}
 }
@@ -329,9 +238,22 @@ void life_effect_rework(struct life_step *step)
 	task->changed = true;
 }
 
+/* Whoever leads owes an answer; a second reminder sets the time anew. */
+void life_effect_remind(struct life_step *step)
+{
+	int lead = life_lead(step->kase);
+
+	if (lead < 0 || !life_is_open(&step->kase->tasks[lead]))
+		return;
+	step->targets = 1u << lead;
+	life_clock_apply(step, (struct life_clock_verb){LIFE_STOP, TG_CLOCK_reply});
+	life_clock_apply(step, (struct life_clock_verb){LIFE_START, TG_CLOCK_reply});
+}
+
 void life_effect_supervise(struct life_step *step)
 {
 	step->kase->supervise_level++;
+	life_effect_remind(step);
 }
 
 void life_effect_sign(struct life_step *step)
@@ -341,6 +263,7 @@ void life_effect_sign(struct life_step *step)
 
 void life_effect_give_back(struct life_step *step)
 {
+	life_settle(&step->kase->tasks[step->in->task]);
 	if (step->kase->tasks[step->in->task].lead)
 		step->kase->return_count++;
 }
@@ -350,8 +273,9 @@ void life_effect_complete(struct life_step *step)
 	struct tg_case *kase = step->kase;
 	struct tg_task *task = &kase->tasks[step->in->task];
 
+	life_settle(task);
 	task->done_us = step->in->now_us;
-	task->result = life_keep(step, body_text(step, "result"));
+	task->result = life_keep(step, life_body_text(step, "result"));
 	if (task->lead)
 		kase->done_us = step->in->now_us;
 }
@@ -375,7 +299,7 @@ static const char *shortened(struct life_step *step, const char *text)
 void life_effect_report(struct life_step *step)
 {
 	struct tg_case *kase = step->kase;
-	const char *title = body_text(step, "title"), *text = body_text(step, "text");
+	const char *title = life_body_text(step, "title"), *text = life_body_text(step, "text");
 	const struct tg_type *type;
 
 	kase->state = TG_CASE_new;
@@ -385,8 +309,8 @@ void life_effect_report(struct life_step *step)
 	put_place(step);
 	type = tg_city_type(step->in->city, kase->type_code);
 	kase->urgency = type ? type->urgency : TG_NORMAL;
-	if (body_text(step, "urgency"))
-		tg_urgency_parse(tg_slice_cstr(body_text(step, "urgency")), &kase->urgency);
+	if (life_body_text(step, "urgency"))
+		tg_urgency_parse(tg_slice_cstr(life_body_text(step, "urgency")), &kase->urgency);
 	if (title)
 		kase->title = life_keep(step, title);
 	else if (type)
@@ -394,6 +318,7 @@ void life_effect_report(struct life_step *step)
 	else
 		kase->title = shortened(step, text ? text : "?");
 	kase->text = text ? life_keep(step, text) : NULL;
-	kase->contact =
-		body_text(step, "contact") ? life_keep(step, body_text(step, "contact")) : NULL;
+	kase->contact = life_body_text(step, "contact")
+				? life_keep(step, life_body_text(step, "contact"))
+				: NULL;
 }

@@ -241,6 +241,15 @@ void life_form_file(struct life_step *step)
 		life_wrong(step, "condition", "is not a filing condition of this type");
 }
 
+/* Who has just given it back does not get it again by another name, with all its time anew. */
+static bool just_returned(const struct tg_case *kase, const char *department)
+{
+	int lead = life_lead(kase);
+
+	return lead >= 0 && kase->tasks[lead].state == TG_TASK_returned &&
+	       !strcmp(kase->tasks[lead].department, department);
+}
+
 static void dispatch_one(struct life_step *step, const json_t *list, size_t at, size_t *leads)
 {
 	const json_t *item = json_array_get(list, at);
@@ -253,6 +262,9 @@ static void dispatch_one(struct life_step *step, const json_t *list, size_t at, 
 	}
 	if (!tg_city_dept(step->in->city, code))
 		life_wrong(step, "tasks", "an unknown department");
+	if (!strcmp(role, "lead") && just_returned(step->kase, code))
+		life_wrong(step, "tasks",
+			"this department has returned it: uphold, or choose another");
 	if (!strcmp(role, "lead"))
 		++*leads;
 	else if (strcmp(role, "assist"))

@@ -10,7 +10,8 @@ enum life_verb {
 	LIFE_START_LEAD, /* only when the lead's task is in hand */
 	LIFE_STOP,
 	LIFE_PAUSE,
-	LIFE_RESUME, /* of a paused clock, or of a stopped one whose work has come back */
+	LIFE_RESUME,  /* of a paused clock, or of a stopped one whose work has come back */
+	LIFE_UNPAUSE, /* of a paused clock only */
 	LIFE_STOP_ALL,
 };
 
@@ -51,7 +52,8 @@ struct life_step {
 	json_t *errors; /* array */
 	json_t *detail; /* object, for the log */
 	const char *note;
-	uint32_t targets; /* tasks whose sign and handle clocks the verbs mean */
+	uint32_t targets; /* tasks whose clocks the verbs mean */
+	int64_t clock_us; /* the instant the verbs mean: now, or when it should have been */
 	bool failed;      /* memory or a named limit */
 };
 
@@ -64,10 +66,21 @@ int life_lead(const struct tg_case *kase);
 /* New entry; NULL when the named limit is reached. */
 struct tg_task *life_add_task(struct life_step *step, const char *department, bool lead);
 
+bool life_is_open(const struct tg_task *task);
+/* Nothing is asked for and nothing suspended any more: the task is over, or comes back. */
+void life_settle(struct tg_task *task);
+void life_cancel(struct tg_task *task);
+/* A text of the body; NULL when absent or empty. */
+const char *life_body_text(const struct life_step *step, const char *key);
+
 /* life_clock.c */
 void life_clock_apply(struct life_step *step, struct life_clock_verb verb);
 /* Stops what runs or waits for a task that is over. */
 void life_stop_task(struct life_step *step, size_t task);
+/* Notes for the log where every clock of a task that has changed stands now. */
+void life_say_clocks(struct life_step *step);
+/* A department has said something: the clock of a reminder has its answer. */
+void life_answered(struct life_step *step);
 /* due_at and the like, after everything else. */
 void life_derive(struct tg_case *kase);
 int life_find_clock(
@@ -77,12 +90,17 @@ int life_find_clock(
 /* clang-format off */
 #define LIFE_FORMS(X)                                                                              \
 	X(none) X(note) X(reason) X(accept) X(edit) X(inspector) X(result) X(file) X(dispatch)     \
-	X(add_assist) X(waive) X(check) X(comment) X(return_reason) X(report)
+	X(add_assist) X(waive) X(check) X(comment) X(return_reason) X(report) X(merge) X(forward)  \
+	X(ask_extension) X(grant_extension) X(ask_suspension) X(grant_suspension)
 #define LIFE_EFFECTS(X)                                                                            \
 	X(none) X(accept) X(edit) X(end) X(file) X(dispatch) X(uphold) X(add_assist) X(waive)      \
-	X(rework) X(close) X(supervise) X(sign) X(give_back) X(complete) X(report)
+	X(rework) X(close) X(remind) X(supervise) X(sign) X(give_back) X(complete) X(report)       \
+	X(merge) X(unmerge) X(self_dispose) X(forward) X(ask_extension) X(extend) X(deny)          \
+	X(ask_suspension) X(suspend) X(resume) X(appeal)
 #define LIFE_GUARDS(X)                                                                             \
-	X(none) X(uphold) X(waive) X(tasks_closed) X(supervise) X(return_in_time) X(assists_done)
+	X(none) X(dispatch) X(uphold) X(waive) X(tasks_closed) X(supervise) X(return_in_time)      \
+	X(assists_done) X(unmerge) X(self_dispose) X(ask_extension) X(asked_extension)             \
+	X(grant_extension) X(ask_suspension) X(asked_suspension) X(suspended) X(appeal)
 /* clang-format on */
 #define X(name) void life_form_##name(struct life_step *step);
 LIFE_FORMS(X)
@@ -90,11 +108,15 @@ LIFE_FORMS(X)
 #define X(name) void life_effect_##name(struct life_step *step);
 LIFE_EFFECTS(X)
 #undef X
-#define X(name)                                                                                 \
+#define LIFE_GUARD(name)                                                                        \
 	const char *life_guard_##name(const struct tg_case *kase, const struct life_edge *edge, \
 		const struct tg_city *city, const struct tg_actor *actor, int64_t now_us,       \
-		int task, bool *ret_role);
+		int task, bool *ret_role)
+#define X(name) LIFE_GUARD(name);
 LIFE_GUARDS(X)
 #undef X
+/* First line of a guard that needs few of them. */
+#define LIFE_GUARD_UNUSED \
+	((void)edge, (void)city, (void)actor, (void)now_us, (void)task, (void)ret_role)
 
 #endif

@@ -78,28 +78,30 @@ static void auto_file(struct tg_case *kase, const struct tg_city *city,
 	const struct tg_type *type = tg_city_type(city, kase->type_code);
 	struct tg_life_in in = {.city = city, .actor = &the_system, .now_us = now_us, .task = -1};
 	struct tg_refusal refusal;
-	json_t *body;
+	json_t *body, *nothing = json_object();
 
 	if (!msg->auto_file || !type || !kase->grid_cell ||
-		!tg_type_condition(type, msg->condition))
+		!tg_type_condition(type, msg->condition)) {
+		json_decref(nothing);
 		return;
+	}
 	body = json_pack("{s:I}", "condition", (json_int_t)msg->condition);
-	if (!body)
-		return;
-	in.body = body;
+	in.body = nothing;
 	in.action = TG_SLICE("accept");
 	tg_life_decide(kase, &in, &refusal);
 	if (refusal.status == TG_ACT_DONE) {
 		in.action = TG_SLICE("file");
+		in.body = body;
 		tg_life_decide(kase, &in, &refusal);
 	}
 	json_decref(body);
+	json_decref(nothing);
 	json_decref(refusal.errors);
 }
 
 bool tg_life_open_incident(struct tg_case *kase, const struct tg_city *city,
-	const struct tg_incident_msg *msg, const struct tg_place *place, const char *trace,
-	int64_t now_us)
+	const struct tg_incident_msg *msg, const struct tg_place *place,
+	const struct tg_recurrence *repeats, const char *trace, int64_t now_us)
 {
 	struct tg_life_in in = {.city = city, .actor = &the_system, .now_us = now_us, .task = -1};
 	struct life_step step = {.kase = kase, .in = &in};
@@ -115,13 +117,65 @@ bool tg_life_open_incident(struct tg_case *kase, const struct tg_city *city,
 		json_decref(detail);
 		return false;
 	}
+	strcpy(kase->recurs, repeats->id);
 	if (!add_entry(kase, "report", -1, detail))
+		return false;
+	if (repeats->id[0] && !add_entry(kase, "recur", (int)kase->state,
+				      json_pack("{s:s, s:s?}", "repeats", repeats->id, "case_no",
+					      repeats->case_no)))
 		return false;
 	auto_file(kase, city, msg, now_us);
 	return true;
 }
 
-bool tg_life_note_incident(struct tg_case *kase, const struct tg_incident_msg *msg)
+/* --- afterwards --- */
+
+bool tg_life_recurred(const struct tg_case *kase, const struct tg_incident_msg *msg)
 {
-	return add_entry(kase, "incident", (int)kase->state, said(msg));
+	return kase->state == TG_CASE_closed && !strcmp(msg->state, "open") &&
+	       kase->closed_us != TG_NO_TIME && msg->last_event_us > kase->closed_us;
+}
+
+static bool before_dispatch(const struct tg_case *kase)
+{
+	return kase->state == TG_CASE_new || kase->state == TG_CASE_verifying ||
+	       kase->state == TG_CASE_to_file ||
+	       (kase->state == TG_CASE_to_dispatch && !kase->tasks_count);
+}
+
+/* False when the two may not be merged: too far apart, of other classes. */
+static bool merge(struct tg_case *kase, const struct tg_city *city, const struct tg_other *other,
+	int64_t now_us)
+{
+	struct tg_life_in in = {.city = city,
+		.actor = &the_system,
+		.now_us = now_us,
+		.task = -1,
+		.action = TG_SLICE("merge"),
+		.other = *other};
+	struct tg_refusal refusal = {.status = TG_ACT_INVALID};
+	json_t *body = json_pack("{s:s}", "into", other->id);
+
+	in.body = body;
+	if (body)
+		tg_life_decide(kase, &in, &refusal);
+	json_decref(body);
+	json_decref(refusal.errors);
+	return refusal.status == TG_ACT_DONE;
+}
+
+bool tg_life_note_incident(struct tg_case *kase, const struct tg_city *city,
+	const struct tg_incident_msg *msg, const struct tg_other *other, int64_t now_us,
+	bool *ret_beside)
+{
+	json_t *detail = said(msg);
+	bool joined = other && strcmp(other->id, kase->id) != 0 && !strcmp(msg->state, "merged");
+
+	*ret_beside = joined && !(before_dispatch(kase) && merge(kase, city, other, now_us));
+	if (detail && *ret_beside)
+		json_object_set_new(detail, "beside", json_string(other->id));
+	/* A rule has taken it back; whether that ends the case is a person's to say. */
+	if (detail && !strcmp(msg->state, "withdrawn") && before_dispatch(kase))
+		json_object_set_new(detail, "proposed", json_string("void"));
+	return add_entry(kase, "incident", (int)kase->state, detail);
 }

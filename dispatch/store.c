@@ -17,7 +17,7 @@
 
 static const char sql_begin[] = "BEGIN";
 static const char sql_lock[] = "SELECT tongguan.case_lock($1::uuid, $2::boolean, $3, $4, "
-			       "$5::bytea, $6::float8, $7::float8)";
+			       "$5::bytea, $6::float8, $7::float8, $8::uuid)";
 static const char sql_act[] = "SELECT tongguan.case_act($1::jsonb, $2, $3, $4::bytea)";
 static const char sql_keep[] = "SELECT tongguan.idempotency_keep($1, $2, $3::bytea, $4::jsonb)";
 static const char sql_commit[] = "COMMIT";
@@ -25,7 +25,7 @@ static const char sql_commit[] = "COMMIT";
 struct tg_store_tx {
 	struct tg_dispatch *d;
 	struct tg_pg *pg;
-	char id[40];
+	char id[40], other[40];
 	bool has_id, on_task, has_place;
 	double lon, lat;
 	char *scope, *key;
@@ -67,6 +67,25 @@ static void fail_lock(struct tg_store_tx *tx, int rc)
 	cb(ctx, rc, NULL, NULL);
 }
 
+static int read_other(const json_t *doc, struct tg_other *ret)
+{
+	const char *id = json_string_value(json_object_get(doc, "case_id"));
+	const char *state = json_string_value(json_object_get(doc, "state"));
+
+	if (!json_is_object(doc))
+		return 0;
+	if (!id || strlen(id) >= sizeof(ret->id) || !state ||
+		!tg_case_state_parse(tg_slice_cstr(state), &ret->state))
+		return -TG_EPARSE;
+	strcpy(ret->id, id);
+	ret->case_no = json_string_value(json_object_get(doc, "case_no"));
+	ret->type_code = json_string_value(json_object_get(doc, "type_code"));
+	ret->has_place = json_is_number(json_object_get(doc, "lon"));
+	ret->lon = json_number_value(json_object_get(doc, "lon"));
+	ret->lat = json_number_value(json_object_get(doc, "lat"));
+	return 0;
+}
+
 static int read_case(struct tg_store_tx *tx, const json_t *doc, struct tg_locked *locked)
 {
 	const json_t *place = json_object_get(doc, "place"), *kase = json_object_get(doc, "case");
@@ -77,6 +96,9 @@ static int read_case(struct tg_store_tx *tx, const json_t *doc, struct tg_locked
 	locked->place.grid_cell = json_string_value(json_object_get(place, "grid_cell"));
 	locked->place.street = json_string_value(json_object_get(place, "street"));
 	locked->place.district = json_string_value(json_object_get(place, "district"));
+	rc = read_other(json_object_get(doc, "other"), &locked->other);
+	if (rc)
+		return rc;
 	if (!json_is_object(kase))
 		return tx->has_id ? -TG_EPARSE : 0;
 	rc = tg_case_from_doc(kase, &locked->kase);
@@ -138,7 +160,8 @@ static void on_taken(void *ctx, int rc, struct tg_pg *pg)
 	struct tg_store_tx *tx = ctx;
 	char lon[NUMBER_TEXT_MAX], lat[NUMBER_TEXT_MAX];
 	const char *params[] = {tx->has_id ? tx->id : NULL, tx->on_task ? "t" : "f", tx->scope,
-		tx->key, tx->hash, tx->has_place ? lon : NULL, tx->has_place ? lat : NULL};
+		tx->key, tx->hash, tx->has_place ? lon : NULL, tx->has_place ? lat : NULL,
+		tx->other[0] ? tx->other : NULL};
 
 	if (rc) {
 		fail_lock(tx, rc);
@@ -149,13 +172,14 @@ static void on_taken(void *ctx, int rc, struct tg_pg *pg)
 	snprintf(lat, sizeof(lat), "%.17g", tx->lat);
 	rc = tg_pg_query(pg, sql_begin, NULL, 0, on_begin, NULL);
 	if (!rc)
-		rc = tg_pg_query(pg, sql_lock, params, 7, on_lock, tx);
+		rc = tg_pg_query(pg, sql_lock, params, 8, on_lock, tx);
 	if (rc)
 		fail_lock(tx, rc);
 }
 
 int tg_store_lock(struct tg_dispatch *d, const char *id, bool on_task,
-	const struct tg_store_key *key, const double *lon_lat, tg_store_locked_cb cb, void *ctx)
+	const struct tg_store_key *key, const double *lon_lat, const char *other,
+	tg_store_locked_cb cb, void *ctx)
 {
 	struct tg_store_tx *tx = calloc(1, sizeof(*tx));
 	int rc;
@@ -175,6 +199,10 @@ int tg_store_lock(struct tg_dispatch *d, const char *id, bool on_task,
 		tx->has_place = true;
 		tx->lon = lon_lat[0];
 		tx->lat = lon_lat[1];
+	}
+	if (other) {
+		assert(strlen(other) < sizeof(tx->other));
+		strcpy(tx->other, other);
 	}
 	tx->scope = dup_slice(key->scope);
 	tx->key = dup_slice(key->key);

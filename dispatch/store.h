@@ -37,6 +37,7 @@ struct tg_locked {
 	const json_t *answer; /* TG_LOCKED_REPLAY: what was kept: {doc, now_us} or {refusal} */
 	int64_t now_us;       /* the database's clock, never before the case's last entry */
 	struct tg_place place;
+	struct tg_other other; /* id "" when none was asked for, or there is none */
 };
 
 /* rc as tg_pg gives it; unless it is 0 locked and tx are NULL and the transaction is gone. Else
@@ -47,10 +48,11 @@ typedef void (*tg_store_locked_cb)(
 typedef void (*tg_store_done_cb)(void *ctx, int rc, struct tg_slice doc, int64_t now_us);
 
 /* Takes a connection, begins, locks. id names a case or (on_task) one of its tasks, NULL: a case to
- * be made. lon_lat NULL: no place to look up. -TG_EFULL: too many are waiting, -TG_ENOMEM (cb not
- * called). */
+ * be made. lon_lat NULL: no place to look up. other NULL: no case to be locked beside it.
+ * -TG_EFULL: too many are waiting, -TG_ENOMEM (cb not called). */
 TG_MUST int tg_store_lock(struct tg_dispatch *d, const char *id, bool on_task,
-	const struct tg_store_key *key, const double *lon_lat, tg_store_locked_cb cb, void *ctx);
+	const struct tg_store_key *key, const double *lon_lat, const char *other,
+	tg_store_locked_cb cb, void *ctx);
 /* Writes the case's changes and the key's answer, commits, wakes the outbox and the clocks. */
 void tg_store_apply(struct tg_store_tx *tx, struct tg_case *kase, int64_t now_us,
 	tg_store_done_cb cb, void *ctx);

@@ -162,6 +162,7 @@ static void dress_case(const struct viewing *v, json_t *doc)
 
 	json_object_del(doc, "clocks");
 	json_object_del(doc, "round");
+	json_object_del(doc, "master");
 	json_object_set_new(doc, "overdue", json_boolean(is_overdue(v)));
 	json_object_set_new(
 		doc, "clock", shown >= 0 ? clock_json(v, &v->kase->clocks[shown]) : json_null());
@@ -196,7 +197,8 @@ static json_t *case_of_task(const struct viewing *v, const json_t *doc)
 		"condition", "handle_limit", "title", "text", "state", "version", "grid_cell",
 		"street", "street_name", "street_name_en", "district", "lon", "lat", "urgency",
 		"suspended", "emergency", "supervise_level", "escalation_level", "rework_count",
-		"return_count", "reported_at", "due_at", "handle_due_at", "lead_department"};
+		"return_count", "reported_at", "due_at", "handle_due_at", "reply_due_at",
+		"lead_department"};
 	json_t *made = json_object();
 
 	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)

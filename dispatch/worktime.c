@@ -314,6 +314,54 @@ int64_t tg_work_add(const struct tg_calendar *cal, int64_t t_us, int64_t n_us)
 	return INT64_MAX;
 }
 
+/* The end of the last period at or before t: nothing is counted between the two. */
+static int64_t work_end_before(const struct tg_calendar *cal, int64_t t_us)
+{
+	int64_t last = day_of(cal, t_us);
+
+	for (int64_t day = last; day > last - TG_WORKTIME_DAYS_MAX; day--) {
+		const struct day_override *why;
+		const struct day_plan *plan = plan_of(cal, day, &why);
+
+		for (size_t i = plan->n; i > 0; i--) {
+			struct tg_span s = span_of(cal, day, &plan->periods[i - 1]);
+
+			if (s.from_us < t_us && s.to_us > s.from_us)
+				return s.to_us < t_us ? s.to_us : t_us;
+		}
+	}
+	return INT64_MIN;
+}
+
+int64_t tg_work_before(const struct tg_calendar *cal, int64_t t_us, int64_t n_us)
+{
+	int64_t last;
+
+	if (n_us <= 0)
+		return t_us;
+	if (!cal)
+		return t_us - n_us;
+	last = day_of(cal, t_us);
+	for (int64_t day = last; day > last - TG_WORKTIME_DAYS_MAX; day--) {
+		const struct day_override *why;
+		const struct day_plan *plan = plan_of(cal, day, &why);
+
+		for (size_t i = plan->n; i > 0; i--) {
+			struct tg_span s = span_of(cal, day, &plan->periods[i - 1]);
+			int64_t to = s.to_us < t_us ? s.to_us : t_us;
+
+			if (to <= s.from_us)
+				continue;
+			if (n_us < to - s.from_us)
+				return to - n_us;
+			n_us -= to - s.from_us;
+			if (n_us == 0) /* no time is counted from the period before to here */
+				return work_end_before(cal, s.from_us);
+		}
+	}
+	return INT64_MIN;
+}
+
 int64_t tg_work_count(const struct tg_calendar *cal, int64_t a_us, int64_t b_us)
 {
 	int64_t sum = 0, last;

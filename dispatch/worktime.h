@@ -67,6 +67,9 @@ int64_t tg_limit_amount_us(const struct tg_limit *limit, const struct tg_calenda
  * plain addition. */
 #define TG_WORKTIME_DAYS_MAX 14640
 int64_t tg_work_add(const struct tg_calendar *cal, int64_t t_us, int64_t n_us);
+/* The earliest instant u ≤ t with count(u, t) = n_us: so much before t; t itself for n_us ≤ 0.
+ * INT64_MIN when the calendar holds no such amount within TG_WORKTIME_DAYS_MAX days. */
+int64_t tg_work_before(const struct tg_calendar *cal, int64_t t_us, int64_t n_us);
 /* Counted µs in [a, b); negative when b < a. */
 int64_t tg_work_count(const struct tg_calendar *cal, int64_t a_us, int64_t b_us);
 /* True when t lies inside a period. Else *ret_next (may be NULL) is the start of the next one

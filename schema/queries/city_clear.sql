@@ -7,6 +7,7 @@ BEGIN
 	DELETE FROM tongguan.street;
 	DELETE FROM tongguan.filing_condition;
 	DELETE FROM tongguan.case_type;
+	DELETE FROM tongguan.duty;
 	DELETE FROM tongguan.dept;
 	DELETE FROM tongguan.work_calendar_day;
 	DELETE FROM tongguan.work_calendar;

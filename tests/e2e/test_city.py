@@ -200,7 +200,7 @@ MISTAKES = {
     "too wide a halo": (edit("city.yaml")(lambda text: text.replace("halo_m: 500", "halo_m: 5000")), r"city.yaml:1: halo_m is larger"),
     "YAML that is none": (edit("city.yaml")(lambda text: text + " - [\n"), r"city.yaml:\d+:\d+: "),
     "a missing table": (lambda folder: os.remove(folder / "departments.csv"), r"departments.csv: is missing"),
-    "a short row": (edit("catalog.csv")(line(7, r",[a-z]+$", "")), r"catalog.csv:7: the row has another number of fields"),
+    "a short row": (edit("catalog.csv")(line(7, r",[a-z]+,$", "")), r"catalog.csv:7: the row has another number of fields"),
 }
 
 

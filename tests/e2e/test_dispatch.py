@@ -1,4 +1,5 @@
 """The dispatch room on its own: incidents go in by Kafka, cases are worked over HTTP, clocks run out, dispatchers die."""
+import itertools
 import json
 import threading
 import time
@@ -22,12 +23,21 @@ def city(servers):
     servers.role_under_test.stop()
 
 
+SPOTS = itertools.count()
+
+
+def spot():
+    """A cell of its own for each, so that nothing is taken for a repetition of what a test has closed."""
+    n = next(SPOTS)
+    return harness.HERE[0] + (n % 9 - 4) * 0.003, harness.HERE[1] + (n // 9 % 9 - 4) * 0.0022
+
+
 def incident(type_code=None, **changes):
     """A message of tongguan.incidents."""
     at = harness.rfc3339(harness.now_us())
     doc = {"incident_id": str(uuid.uuid4()), "rule_id": "test", "rule_version": 1, "domain": "jianguan", "severity": 3,
            "state": "open", "merged_into": None, "revision": 1, "first_event_at": at, "last_event_at": at, "detected_at": at,
-           "event_count": 1, "grid_cell": None, "geom": {"type": "Point", "coordinates": list(harness.HERE)}, "evidence": [],
+           "event_count": 1, "grid_cell": None, "geom": {"type": "Point", "coordinates": list(spot())}, "evidence": [],
            "explanation": {"case_type": type_code, "condition": 1, "auto_file": False, "title": "测试"}}
     explanation = changes.pop("explanation", {})
     doc |= changes
@@ -120,6 +130,74 @@ def test_dispatch__a_merged_or_withdrawn_incident_opens_nothing_and_a_known_one_
     harness.wait_for(lambda: len(log(city, case)) == 2)
     assert log(city, case)[1][5]["state"] == "cleared"
     assert not city.rows("SELECT 1 FROM tongguan.cases WHERE incident_id = %s", gone["incident_id"])
+
+
+def test_dispatch__the_case_of_a_merged_incident_joins_the_others_before_anything_is_dispatched(city):
+    first = incident(city.type)
+    second = incident(city.type, geom=first["geom"])
+    send(city, first, second)
+    kept, gone = opened(city, first), opened(city, second)
+    send(city, second | {"state": "merged", "merged_into": first["incident_id"], "revision": 2})
+    harness.wait_for(lambda: len(log(city, gone)) == 3, what="the merge and its note")
+    assert [(e[1], e[3]) for e in log(city, gone)] == [("report", "new"), ("merge", "merged"), ("incident", "merged")]
+    shown = city.api().get(f"/api/v1/cases/{kept}")
+    assert [m["case_id"] for m in shown["merged"]] == [gone] and shown["reporters"] == 2 and shown["state"] == "new"
+    assert log(city, kept)[-1][1] == "merge" and log(city, kept)[-1][5] == {"merged": gone}
+    assert city.api().get(f"/api/v1/cases/{gone}")["merged_into"] == kept
+    check_chains(city)
+
+
+def test_dispatch__after_dispatch_the_two_cases_stay_beside_each_other(city):
+    other, (case, doc) = incident(city.type), dispatched(city)
+    mine = city.value("SELECT incident_id::text FROM tongguan.cases WHERE case_id = %s", case)
+    send(city, other)
+    beside = opened(city, other)
+    send(city, incident(city.type) | {"incident_id": mine, "state": "merged", "merged_into": other["incident_id"], "revision": 2})
+    harness.wait_for(lambda: log(city, case)[-1][1] == "incident", what="the note")
+    assert log(city, case)[-1][5]["beside"] == beside
+    shown = city.api().get(f"/api/v1/cases/{case}")
+    assert shown["state"] == "assigned" and shown["version"] == doc["version"]
+    assert [(r["case_id"], r["kind"]) for r in shown["related"]] == [(beside, "beside")]
+    assert [r["case_id"] for r in city.api().get(f"/api/v1/cases/{beside}")["related"]] == [case]
+
+
+def test_dispatch__what_a_rule_takes_back_is_proposed_to_be_voided_and_no_more(city):
+    doc = incident(city.type, explanation={"auto_file": True})
+    send(city, doc)
+    case = opened(city, doc)
+    send(city, doc | {"state": "withdrawn", "revision": 2})
+    harness.wait_for(lambda: log(city, case)[-1][1] == "incident", what="the note")
+    assert log(city, case)[-1][5]["proposed"] == "void"
+    assert city.api().get(f"/api/v1/cases/{case}")["state"] == "to_dispatch"
+
+
+def test_dispatch__what_comes_again_after_its_case_was_closed_gets_a_case_that_repeats_it(city):
+    doc = incident(city.type)
+    send(city, doc)
+    case = opened(city, doc)
+    for who, on_task, action, fields in harness.walk(city.type, city.department):
+        api = city.api(who)
+        if on_task:
+            api.act_task(city.api().get(f"/api/v1/cases/{case}")["tasks"][0]["task_id"], action, **fields)
+        else:
+            api.act(case, action, **fields)
+
+    def of(incident_id):
+        return city.rows("SELECT case_id::text, recurs::text FROM tongguan.cases WHERE incident_id = %s ORDER BY case_id", incident_id)
+    # A late word of what was before is a note; what happens after the closing is a case.
+    send(city, doc | {"revision": 2, "event_count": 2})
+    harness.wait_for(lambda: log(city, case)[-1][1] == "incident", what="the note")
+    later = doc | {"revision": 3, "event_count": 3, "last_event_at": harness.rfc3339(harness.now_us())}
+    send(city, later, later)
+    again = harness.wait_for(lambda: len(of(doc["incident_id"])) == 2 and of(doc["incident_id"])[1], what="the second case")
+    assert again[1] == case
+    assert [e[1] for e in log(city, again[0])] == ["report", "recur"] and log(city, again[0])[1][5]["repeats"] == case
+    assert [(r["case_id"], r["kind"]) for r in city.api().get(f"/api/v1/cases/{case}")["related"]] == [(again[0], "repeated_by")]
+    # So does another incident of the same type in the same cell, and one of another cell does not.
+    same, far = incident(city.type, geom=doc["geom"]), incident(city.type)
+    send(city, same, far)
+    for message, repeated in ((same, case), (far, None)):
+        assert city.value("SELECT recurs::text FROM tongguan.cases WHERE case_id = %s", opened(city, message)) == repeated
 
 
 # ---- transitions ------------------------------------------------------------------------------------------------------------
@@ -227,9 +305,8 @@ def test_dispatch__another_departments_case_is_not_there(city):
 def test_dispatch__what_is_not_there_yet_is_neither_offered_nor_half_done(city):
     case = new_case(city)
     before = city.api().get(f"/api/v1/cases/{case}")
-    assert "merge" not in before["allowed_actions"]
-    status, doc = city.api()("POST", f"/api/v1/cases/{case}/actions", {"action": "merge", "version": before["version"],
-                                                                     "into": str(uuid.uuid4())})
+    assert "transfer" not in before["allowed_actions"]
+    status, doc = city.api()("POST", f"/api/v1/cases/{case}/actions", {"action": "transfer", "version": before["version"]})
     assert status == 409 and sorted(doc["allowed_actions"]) == sorted(before["allowed_actions"])
     assert city.api().get(f"/api/v1/cases/{case}")["version"] == before["version"]
 

@@ -17,6 +17,9 @@ static struct tg_city *city;
 #define MONDAY_9 (INT64_C(1795395600) * TG_US_PER_S)
 
 static int64_t now;
+/* What the case of a `merge` is to go into. */
+static struct tg_other other;
+#define OTHER "01890000-0000-7000-8000-000000000001"
 
 static struct tg_actor actor(enum tg_role role)
 {
@@ -40,7 +43,8 @@ static struct tg_refusal act_as(struct tg_case *kase, const struct tg_actor *who
 		.check_version = true,
 		.has_version = true,
 		.version = task >= 0 ? kase->tasks[task].version : kase->version,
-		.place = {"C1", "S1", "D"}};
+		.place = {"C1", "S1", "D"},
+		.other = other};
 	json_t *doc = NULL;
 
 	assert_int_equal(tg_json_parse(tg_slice_cstr(body), &doc, NULL), 0);
@@ -90,6 +94,7 @@ static struct tg_case *reported(const char *type)
 	return kase;
 }
 
+static const char merge_body[] = "{\"into\":\"" OTHER "\"}";
 static const char dispatch_body[] = "{\"tasks\":[{\"department\":\"JGW\",\"role\":\"lead\"}]}";
 
 /* A case of type 09001 (1wd) in that state, led by JGW. */
@@ -105,6 +110,8 @@ static struct tg_case *in_state(enum tg_case_state state)
 		return DONE(act(kase, TG_ROLE_OPERATOR, "send_verify", "{}")), kase;
 	if (state == TG_CASE_void)
 		return DONE(act(kase, TG_ROLE_SHIFT_LEAD, "void", "{\"reason\":\"r\"}")), kase;
+	if (state == TG_CASE_merged)
+		return DONE(act(kase, TG_ROLE_OPERATOR, "merge", merge_body)), kase;
 	DONE(act(kase, TG_ROLE_OPERATOR, "accept", "{}"));
 	if (state == TG_CASE_to_file)
 		return kase;
@@ -143,7 +150,7 @@ static struct tg_case *in_state(enum tg_case_state state)
 #define A    "leader "
 #define Y    "system "
 #define OPEN "new verifying to_file to_dispatch assigned handling review checking to_close "
-#define ALL  OPEN "closed refused not_filed void "
+#define ALL  OPEN "closed refused not_filed void merged "
 
 static const struct expected {
 	const char *action, *roles, *from, *to, *body;
@@ -170,26 +177,30 @@ static const struct expected {
 	/* nobody has returned it */
 	{"uphold", O L, "", "=", "{\"reason\":\"r\"}", false},
 	{"waive_assist", O L, "", "=", "{\"department\":\"GAF\",\"reason\":\"r\"}", false},
+	{"merge", O L Y, OPEN, "merged", merge_body, false},
+	{"unmerge", L, "merged ", "new", "{}", false},
+	{"self_dispose", I O L, "new ", "closed", "{\"result\":\"taken down\"}", false},
 	/* later versions */
-	{"merge", O L Y, "", "=", "{}", false},
-	{"unmerge", L, "", "=", "{}", false},
 	{"enter_emergency", L A Y, "", "=", "{}", false},
 	{"leave_emergency", L A Y, "", "=", "{}", false},
 	{"transfer", O L, "", "=", "{}", false},
-	{"self_dispose", I O L, "", "=", "{}", false},
 	{"sign", D, "assigned ", "handling", "{}", true},
 	{"return", D, "assigned handling ", "to_dispatch", "{\"reason\":\"not ours\"}", true},
 	{"complete", D, "handling ", "review", "{\"result\":\"done\"}", true},
 	{"comment", O L D I S A, "assigned handling review checking to_close closed ", "=",
 		"{\"note\":\"n\"}", true},
-	{"forward", D, "", "=", "{}", true},
-	{"request_extension", D, "", "=", "{}", true},
+	{"forward", D, "handling ", "=", "{\"unit\":\"JGW1\"}", true},
+	{"request_extension", D, "assigned handling ", "=", "{\"by\":\"2wh\",\"reason\":\"r\"}",
+		true},
+	{"request_suspension", D, "assigned handling ", "=",
+		"{\"until\":\"2026-11-27T01:00:00Z\",\"reason\":\"r\"}", true},
+	/* nobody has asked, nothing is suspended, no limit was missed */
 	{"grant_extension", L A, "", "=", "{}", true},
-	{"deny_extension", L A, "", "=", "{}", true},
-	{"request_suspension", D, "", "=", "{}", true},
+	{"deny_extension", L A, "", "=", "{\"reason\":\"r\"}", true},
 	{"grant_suspension", A, "", "=", "{}", true},
+	{"deny_suspension", A, "", "=", "{\"reason\":\"r\"}", true},
 	{"resume", O L Y, "", "=", "{}", true},
-	{"appeal", D, "", "=", "{}", true},
+	{"appeal", D, "", "=", "{\"reason\":\"r\"}", true},
 };
 #define ROWS (sizeof(table) / sizeof(table[0]))
 
@@ -265,7 +276,7 @@ static void every_action_in_every_state_by_every_role(void **state)
 
 	(void)state;
 	for (size_t r = 0; r < ROWS; r++)
-		for (int s = 0; s < TG_CASE_merged; s++)
+		for (int s = 0; s < TG_CASE_STATE_COUNT; s++)
 			for (int role = 0; role < TG_ROLE_COUNT; role++, n++)
 				check_one(&table[r], (enum tg_case_state)s, (enum tg_role)role);
 	print_message("%zu combinations\n", n);
@@ -313,19 +324,24 @@ static void check_invariants(const struct tg_case *kase)
 		kase->state == TG_CASE_review)
 		assert_int_equal(leads, 1);
 	for (size_t k = 0; k < kase->clocks_count; k++) {
+		if (kase->clocks[k].task >= 0 && kase->tasks[kase->clocks[k].task].suspended &&
+			kase->clocks[k].kind != TG_CLOCK_reply)
+			assert_int_not_equal(kase->clocks[k].state, TG_CLOCK_RUNNING);
 		if (tg_case_state_is_terminal(kase->state))
 			assert_int_equal(kase->clocks[k].state, TG_CLOCK_STOPPED);
 		assert_true(kase->clocks[k].due_us >= kase->clocks[k].started_us);
 	}
 	if (!tg_case_state_is_terminal(kase->state))
-		assert_true(kase->due_us != TG_NO_TIME);
+		assert_true(kase->suspended || kase->due_us != TG_NO_TIME);
 }
 
 struct choices {
-	const char *list[64];
-	int task[64];
+	const char *list[400];
+	int task[400];
+	enum tg_role roles[400];
 	size_t n;
 	int at;
+	enum tg_role role;
 };
 
 static void on_choice(void *ctx, const char *action)
@@ -334,21 +350,49 @@ static void on_choice(void *ctx, const char *action)
 
 	/* a rare end, so that walks get somewhere */
 	if (!strcmp(action, "void") || !strcmp(action, "refuse") || !strcmp(action, "not_file") ||
-		!strcmp(action, "comment"))
+		!strcmp(action, "comment") || !strcmp(action, "self_dispose") ||
+		(!strcmp(action, "merge") && rand() % 20))
 		return;
 	c->list[c->n] = action;
+	c->roles[c->n] = c->role;
 	c->task[c->n++] = c->at;
 }
 
-static const char any_body[] = "{\"condition\":1,\"result\":\"x\",\"reason\":\"y\",\"title\":\"t\","
-			       "\"note\":\"n\",\"department\":\"GAF\","
-			       "\"tasks\":[{\"department\":\"JGW\",\"role\":\"lead\"},{"
-			       "\"department\":\"CGJ\",\"role\":\"assist\"}]}";
+static const char *body_for(const char *action, char out[200])
+{
+	static const struct {
+		const char *action, *body;
+	} own[] = {
+		{"dispatch", "{\"tasks\":[{\"department\":\"JGW\",\"role\":\"lead\"},{"
+			     "\"department\":\"CGJ\",\"role\":\"assist\"}]}"},
+		{"waive_assist", "{\"department\":\"GAF\",\"reason\":\"r\"}"},
+		{"add_assist", "{\"department\":\"GAF\"}"},
+		{"grant_suspension", "{}"},
+	};
+
+	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+		if (!strcmp(own[i].action, action))
+			return own[i].body;
+	if (!strcmp(action, "request_suspension")) {
+		char until[TG_RFC3339_MAX];
+
+		tg_rfc3339_utc(now + (int64_t)(1 + rand() % 100) * TG_US_PER_H, until);
+		snprintf(out, 200, "{\"until\":\"%s\",\"reason\":\"r\"}", until);
+		return out;
+	}
+	for (size_t r = 0; r < ROWS; r++)
+		if (!strcmp(table[r].action, action))
+			return table[r].body;
+	fail_msg("no body for %s", action);
+	return NULL;
+}
 
 static void random_walks_keep_every_invariant(void **state)
 {
 	const char *given = getenv("TG_TEST_SEED");
 	unsigned seed = given ? (unsigned)strtoul(given, NULL, 0) : (unsigned)tg_now_us();
+	static const enum tg_role people[] = {
+		TG_ROLE_SHIFT_LEAD, TG_ROLE_DEPARTMENT, TG_ROLE_LEADER};
 	size_t steps = 0, closed = 0;
 
 	(void)state;
@@ -360,27 +404,33 @@ static void random_walks_keep_every_invariant(void **state)
 
 		for (int step = 0; step < 60 && !tg_case_state_is_terminal(kase->state); step++) {
 			struct choices c = {.at = -1};
+			char body[200];
 			struct tg_actor who;
 			size_t pick;
 
 			for (int task = -1; task < (int)kase->tasks_count; task++) {
-				who = actor(task < 0 ? TG_ROLE_SHIFT_LEAD : TG_ROLE_DEPARTMENT);
-				if (task >= 0)
-					strcpy(who.department, kase->tasks[task].department);
-				c.at = task;
-				tg_life_allowed(kase, city, &who, now, task, on_choice, &c);
+				for (size_t r = 0; r < sizeof(people) / sizeof(people[0]); r++) {
+					who = actor(people[r]);
+					if (task >= 0 && people[r] == TG_ROLE_DEPARTMENT)
+						strcpy(who.department,
+							kase->tasks[task].department);
+					c.at = task;
+					c.role = people[r];
+					tg_life_allowed(kase, city, &who, now, task, on_choice, &c);
+				}
 			}
 			if (!c.n || kase->tasks_count > 20 || kase->clocks_count > 40 ||
 				kase->rework_count > 10)
 				break;
 			pick = (size_t)rand() % c.n;
-			who = actor(c.task[pick] < 0 ? TG_ROLE_SHIFT_LEAD : TG_ROLE_DEPARTMENT);
-			if (c.task[pick] >= 0)
+			who = actor(c.roles[pick]);
+			if (c.task[pick] >= 0 && who.role == TG_ROLE_DEPARTMENT)
 				strcpy(who.department, kase->tasks[c.task[pick]].department);
 			now += (int64_t)(rand() % 7200) * TG_US_PER_S;
 			/* what was allowed a while ago may be refused now: that is a refusal, never
 			 * a half change */
-			act_as(kase, &who, c.task[pick], c.list[pick], any_body);
+			act_as(kase, &who, c.task[pick], c.list[pick],
+				body_for(c.list[pick], body));
 			check_invariants(kase);
 			steps++;
 		}
@@ -650,6 +700,7 @@ static void checks_come_in_the_contracts_order(void **state)
 	in.version = 99;
 	tg_life_decide(kase, &in, &refusal);
 	assert_int_equal(refusal.status, TG_ACT_NOT_ALLOWED);
+	json_object_del((json_t *)(uintptr_t)in.body, "condition");
 	in.action = TG_SLICE("accept");
 	tg_life_decide(kase, &in, &refusal);
 	assert_int_equal(refusal.status, TG_ACT_STALE);
@@ -663,14 +714,14 @@ static void checks_come_in_the_contracts_order(void **state)
 static void another_departments_task_does_not_exist(void **state)
 {
 	struct tg_case *kase = in_state(TG_CASE_assigned);
-	struct tg_actor other = actor(TG_ROLE_DEPARTMENT);
+	struct tg_actor foreign = actor(TG_ROLE_DEPARTMENT);
 
 	(void)state;
-	strcpy(other.department, "CGJ");
-	assert_false(tg_life_visible(kase, &other));
-	assert_int_equal(act_as(kase, &other, 0, "sign", "{}").status, TG_ACT_NOT_FOUND);
-	strcpy(other.department, "JGW");
-	assert_true(tg_life_visible(kase, &other));
+	strcpy(foreign.department, "CGJ");
+	assert_false(tg_life_visible(kase, &foreign));
+	assert_int_equal(act_as(kase, &foreign, 0, "sign", "{}").status, TG_ACT_NOT_FOUND);
+	strcpy(foreign.department, "JGW");
+	assert_true(tg_life_visible(kase, &foreign));
 	tg_case_free(kase);
 }
 
@@ -707,10 +758,13 @@ static void the_ladder_follows_the_working_clock(void **state)
 	tg_case_free(kase);
 }
 
+#include "tests/unit/dispatch_life_asks.h"
+
 static int setup(void **state)
 {
 	(void)state;
 	now = MONDAY_9;
+	other = (struct tg_other){OTHER, "no", TG_CASE_new, "09001", true, 121.4, 31.2};
 	city = test_city();
 	return 0;
 }
@@ -741,6 +795,22 @@ int main(void)
 		cmocka_unit_test(checks_come_in_the_contracts_order),
 		cmocka_unit_test(another_departments_task_does_not_exist),
 		cmocka_unit_test(the_ladder_follows_the_working_clock),
+		cmocka_unit_test(an_extension_adds_to_the_deadline_there_is),
+		cmocka_unit_test(
+			an_extension_comes_before_the_breach_and_is_no_longer_than_the_limit),
+		cmocka_unit_test(an_assisting_task_is_extended_to_the_leads_end_at_most),
+		cmocka_unit_test(a_suspension_over_a_weekend_costs_no_working_time),
+		cmocka_unit_test(a_suspended_task_waits),
+		cmocka_unit_test(the_lead_alone_suspends_the_case),
+		cmocka_unit_test(a_request_may_be_denied),
+		cmocka_unit_test(what_will_not_do_as_the_other_case_is_said),
+		cmocka_unit_test(a_case_taken_out_of_another_begins_anew),
+		cmocka_unit_test(a_reminder_wants_an_answer),
+		cmocka_unit_test(only_some_types_are_disposed_of_on_the_spot),
+		cmocka_unit_test(an_appeal_is_made_once_and_only_of_a_missed_limit),
+		cmocka_unit_test(a_task_goes_down_the_tree_and_its_clock_runs_on),
+		cmocka_unit_test(who_has_returned_it_does_not_get_it_anew),
+		cmocka_unit_test(unknown_members_are_refused),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

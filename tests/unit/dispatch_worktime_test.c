@@ -79,6 +79,11 @@ static void four_working_hours_run_into_the_next_morning(void **state)
 	(void)state;
 	assert_int_equal(tg_work_add(cal, at(shanghai, 2026, 11, 23, 17, 0), amount("4wh", cal)),
 		at(shanghai, 2026, 11, 24, 11, 0));
+	/* an hour before that is ten; four are the afternoon before, at five */
+	assert_int_equal(tg_work_before(cal, at(shanghai, 2026, 11, 24, 11, 0), TG_US_PER_H),
+		at(shanghai, 2026, 11, 24, 10, 0));
+	assert_int_equal(tg_work_before(cal, at(shanghai, 2026, 11, 24, 11, 0), 4 * TG_US_PER_H),
+		at(shanghai, 2026, 11, 23, 17, 0));
 	tg_calendar_free(cal);
 }
 
@@ -277,6 +282,22 @@ static struct tg_calendar *random_calendar(const struct tg_zone *zone, int64_t f
 	return cal;
 }
 
+/* So much before: counts that much, is the earliest such instant, and undoes an addition. */
+static void check_before(const struct tg_calendar *cal, int64_t t, int64_t tm, int64_t m)
+{
+	int64_t back = tg_work_before(cal, tm, m), early = tg_work_before(cal, t, m);
+
+	assert_true(back <= t);
+	assert_int_equal(tg_work_count(cal, back, tm), m);
+	assert_int_equal(tg_work_count(cal, back, t), 0);
+	if (early != INT64_MIN) {
+		assert_int_equal(tg_work_count(cal, early, t), m);
+		assert_int_equal(tg_work_count(cal, tg_work_add(cal, early, m), t), 0);
+		if (m > 0 && cal)
+			assert_true(tg_work_count(cal, early - 1, t) > m);
+	}
+}
+
 static void check_laws(
 	const struct tg_calendar *cal, int64_t t, int64_t m, int64_t n, int64_t later)
 {
@@ -288,6 +309,7 @@ static void check_laws(
 	assert_true(tmn >= tm);
 	assert_true(tg_work_add(cal, t + later, m) >= tm);
 	assert_int_equal(tg_work_count(cal, tm, t), -m);
+	check_before(cal, t, tm, m);
 	if (!tg_work_open(cal, t, &next) && m > 0)
 		assert_int_equal(tg_work_add(cal, next, m), tm);
 	if (m > 0)
@@ -325,15 +347,29 @@ static void pausing_and_resuming_loses_and_gains_nothing(void **state)
 		int64_t t = first * TG_US_PER_DAY + (int64_t)rnd(300 * UINT64_C(86400000000));
 		int64_t total = 1 + (int64_t)rnd(UINT64_C(60) * 3600000000), left = total, now = t;
 		struct tg_span pauses[5];
+		struct tg_extension more[2];
 		size_t n = 0;
-		struct tg_deadline_q q = {
-			.cal = cal, .start_us = t, .amount_us = total, .pauses = pauses};
+		struct tg_deadline_q q = {.cal = cal,
+			.start_us = t,
+			.amount_us = total,
+			.pauses = pauses,
+			.extensions = more};
 
 		while (n < 5) {
 			int64_t due = tg_work_add(cal, now, left);
 
 			if (due - now < 2)
 				break;
+			/* granted while it runs: the deadline there is, and so much more */
+			if (q.extensions_count < 2 && rnd(3) == 0) {
+				int64_t us = 1 + (int64_t)rnd((uint64_t)total);
+
+				more[q.extensions_count++] = (struct tg_extension){now, us, "x"};
+				assert_int_equal(tg_work_add(cal, due, us),
+					tg_work_add(cal, now, left + us));
+				left += us;
+				due = tg_work_add(cal, now, left);
+			}
 			pauses[n].from_us = now + (int64_t)rnd((uint64_t)(due - now));
 			left -= tg_work_count(cal, now, pauses[n].from_us);
 			now = pauses[n].to_us =

@@ -183,7 +183,9 @@ def write_csv(path, columns, rows):
 
 
 CATALOG = ("kind,class_code,class_name_zh,class_name_en,type_code,type_name_zh,type_name_en,domain,lead_department,co_departments,"
-           "accept_limit,dispatch_limit,dispose_limit,urgency,source,limit_source,limits_by_condition,short_zh,short_en,pinyin")
+           "accept_limit,dispatch_limit,dispose_limit,urgency,source,limit_source,limits_by_condition,short_zh,short_en,pinyin,self_dispose")
+# What an inspector may put right on the spot: our proposal.
+ON_THE_SPOT = "06007 06010 06019 06036 06041 07001 07002 09005 09010 09011 09022".split()
 SHORT = ("short_zh", "short_en", "pinyin")
 
 
@@ -193,8 +195,8 @@ def make_catalog(folder, types, names):
         # Several conditions of one limit differ by words that are not ours: one of each limit is kept, the type's own first.
         limits = list(dict.fromkeys([t["dispose_limit"]] + t["limits_by_condition"].split("|")))
         limits = [limit for limit in limits if limit]
-        catalog.append([(t | {"limits_by_condition": "|".join(limits)})[c] for c in CATALOG.split(",")[:-3]] +
-                       [names[t["type_code"]][c] for c in SHORT])
+        catalog.append([(t | {"limits_by_condition": "|".join(limits)})[c] for c in CATALOG.split(",")[:-4]] +
+                       [names[t["type_code"]][c] for c in SHORT] + ["yes" if t["type_code"] in ON_THE_SPOT else ""])
         for number, limit in enumerate(limits, 1):
             filing_zh, filing_en, close_zh, close_en = tier_of(limit)[t["kind"]]
             conditions.append([t["kind"], t["type_code"], t["type_name_zh"], number, filing_zh.format(zh=t["type_name_zh"]),
