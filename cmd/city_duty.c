@@ -70,9 +70,37 @@ static void read_row(struct city *city, struct tg_csv *csv, const char *file)
 			days.data);
 }
 
+/* Streets are known by now: of every department those that it is responsible for, by their codes.
+ */
+static void check_streets(struct city *city, json_t *dept)
+{
+	json_t *list = json_object_get(dept, "streets"), *name;
+	size_t i;
+
+	json_array_foreach (list, i, name) {
+		const char *said = json_string_value(name);
+		json_t *street = city_key(city->street_keys, tg_slice_cstr(said));
+
+		if (street)
+			json_array_set(list, i, json_object_get(street, "code"));
+		else
+			city_complain(city, "departments.csv",
+				(size_t)json_integer_value(json_object_get(dept, "line")),
+				"streets: there is no street \"%s\"; write codes or names, "
+				"divided by ;",
+				said);
+	}
+	json_object_del(dept, "line");
+}
+
 void city_read_duty(struct city *city)
 {
 	static const char *const columns[] = {"department", "weekdays", "period", "name", NULL};
 
+	json_t *dept;
+	size_t i;
+
+	json_array_foreach (city->depts, i, dept)
+		check_streets(city, dept);
 	city_rows(city, "duty.csv", columns, false, read_row);
 }

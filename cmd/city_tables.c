@@ -24,6 +24,17 @@ static void name_dept(struct city *city, json_t *row)
 	}
 }
 
+static json_t *read_parts(struct tg_slice text)
+{
+	json_t *list = json_array();
+	struct tg_slice part;
+	size_t at = 0;
+
+	while (city_part(text, &at, &part))
+		json_array_append_new(list, json_stringn(part.data, part.len));
+	return list;
+}
+
 static void read_dept(struct city *city, struct tg_csv *csv, const char *file)
 {
 	struct tg_slice code = city_cell(csv, "dept_code"), calendar = city_cell(csv, "calendar");
@@ -56,6 +67,7 @@ static void read_dept(struct city *city, struct tg_csv *csv, const char *file)
 	city_set(row, "kind", city_cell(csv, "kind"));
 	city_set(row, "calendar", calendar);
 	city_set(row, "parent", city_cell(csv, "parent"));
+	json_object_set_new(row, "streets", read_parts(city_cell(csv, "streets")));
 	json_object_set_new(row, "line", json_integer((json_int_t)tg_csv_line(csv)));
 	name_dept(city, row);
 	json_array_append_new(city->depts, row);
@@ -103,8 +115,6 @@ static void check_parents(struct city *city)
 
 	json_array_foreach (city->depts, i, row)
 		check_parent(city, row);
-	json_array_foreach (city->depts, i, row)
-		json_object_del(row, "line");
 }
 
 static bool is_code(struct tg_slice s)
@@ -167,6 +177,7 @@ static void read_type(struct city *city, struct tg_csv *csv, const char *file)
 {
 	static const char *const same[] = {"kind", "class_code", "domain", "accept_limit",
 		"dispatch_limit", "dispose_limit", "urgency"};
+	static const char *const lasting[] = {"long", "short", "mixed", "", NULL};
 	static const char *const yes[] = {"yes", "1", "true", NULL};
 	static const char *const known[] = {"yes", "1", "true", "no", "0", "false", "", NULL};
 	struct tg_slice code = city_cell(csv, "type_code");
@@ -180,6 +191,9 @@ static void read_type(struct city *city, struct tg_csv *csv, const char *file)
 		return;
 	}
 	check_type(city, csv, file);
+	if (!city_one_of(city_cell(csv, "lasting"), lasting))
+		city_complain(city, file, tg_csv_line(csv),
+			"lasting is none of long, short, mixed; write one of them");
 	if (!city_one_of(city_cell(csv, "self_dispose"), known))
 		city_complain(city, file, tg_csv_line(csv),
 			"self_dispose is neither yes nor no; write one of them");
@@ -197,6 +211,8 @@ static void read_type(struct city *city, struct tg_csv *csv, const char *file)
 	city_set(row, "pinyin", city_cell(csv, "pinyin"));
 	city_set(row, "lead", tg_slice_cstr(lead ? lead : ""));
 	json_object_set_new(row, "co", read_co(city, csv, file));
+	city_set_or(row, "lasting", city_cell(csv, "lasting"),
+		tg_slice_is(city_cell(csv, "kind"), "部件") ? TG_SLICE("long") : TG_SLICE("mixed"));
 	json_object_set_new(row, "self_dispose",
 		json_boolean(city_one_of(city_cell(csv, "self_dispose"), yes)));
 	city_key_set(city->type_keys, code, row);
@@ -237,6 +253,7 @@ static json_int_t free_number(struct city *city, struct tg_csv *csv, const char 
 static void read_condition(struct city *city, struct tg_csv *csv, const char *file)
 {
 	struct tg_slice code = city_cell(csv, "gbt47678_code"), limit = city_cell(csv, "limit");
+	const char *unit = dept_code(city, city_cell(csv, "dispose_unit_zh"));
 	json_t *type = city_key(city->type_keys, code), *row;
 
 	if (code.len == 0 || !city->types_whole)
@@ -259,6 +276,9 @@ static void read_condition(struct city *city, struct tg_csv *csv, const char *fi
 	city_set(row, "filing_en", city_cell(csv, "filing_condition_en"));
 	city_set(row, "close_zh", city_cell(csv, "close_condition_zh"));
 	city_set(row, "close_en", city_cell(csv, "close_condition_en"));
+	/* Catalogues of elsewhere name offices that this city does not have: then it is the type's.
+	 */
+	city_set(row, "lead", tg_slice_cstr(unit ? unit : ""));
 	json_array_append_new(city->conditions, row);
 }
 

@@ -34,6 +34,8 @@
 	X(TG_GET, API "/cases/{id}/log", case_log, 0, 0)                       \
 	X(TG_GET, API "/cases/{id}/evidence", case_evidence, 0, 0)             \
 	X(TG_GET, API "/cases/{id}/deadline", case_deadline, 0, 0)             \
+	X(TG_GET, API "/cases/{id}/candidates", case_candidates, 0, 0)         \
+	X(TG_GET, API "/cases/{id}/duplicates", case_duplicates, 0, 0)         \
 	X(TG_GET, API "/cases/{id}/contact", case_contact, TG_API_WRITES, 0)   \
 	X(TG_POST, API "/cases/{id}/actions", case_act, 0, 0)                  \
 	X(TG_GET, API "/tasks", task_list, 0, 0)                               \

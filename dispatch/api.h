@@ -206,6 +206,8 @@ void tg_api_case_evidence(struct tg_rq *rq);
 void tg_api_case_contact(struct tg_rq *rq);
 void tg_api_case_act(struct tg_rq *rq);
 void tg_api_case_deadline(struct tg_rq *rq);
+void tg_api_case_candidates(struct tg_rq *rq);
+void tg_api_case_duplicates(struct tg_rq *rq);
 void tg_api_deadline_explain(struct tg_rq *rq);
 void tg_api_task_list(struct tg_rq *rq);
 void tg_api_task_show(struct tg_rq *rq);

@@ -226,6 +226,23 @@ static void read_calendars(struct reader *r, const json_t *doc)
 		fault(r, -TG_EPARSE, "it has no calendar", NULL);
 }
 
+/* Texts, NULL-terminated; none when there is no such list. */
+static const char **read_texts(struct reader *r, const json_t *doc, const char *key)
+{
+	const char **list;
+	size_t count;
+
+	if (!json_object_get(doc, key))
+		return NULL;
+	list = array_of(r, doc, key, sizeof(char *), &count);
+	for (size_t i = 0; i < count; i++) {
+		const char *text = json_string_value(json_array_get(json_object_get(doc, key), i));
+
+		list[i] = copy(r, text ? text : "");
+	}
+	return list;
+}
+
 static void read_depts(struct reader *r, const json_t *doc)
 {
 	struct tg_city *city = r->city;
@@ -238,7 +255,8 @@ static void read_depts(struct reader *r, const json_t *doc)
 		*d = (struct tg_dept){text_of(r, o, "code"), text_of(r, o, "name_zh"),
 			text_of(r, o, "name_en"), text_of(r, o, "short_zh"),
 			text_of(r, o, "short_en"), text_of(r, o, "pinyin"), text_of(r, o, "kind"),
-			text_of(r, o, "calendar"), NULL, text_or_null(r, o, "parent")};
+			text_of(r, o, "calendar"), NULL, read_texts(r, o, "streets"),
+			text_or_null(r, o, "parent")};
 		d->calendar = tg_city_calendar(city, d->calendar_name);
 		if (!d->calendar)
 			fault(r, -TG_EPARSE, "unknown calendar of department", d->code);
@@ -271,23 +289,10 @@ static void read_conditions(struct reader *r, const json_t *doc, struct tg_type 
 
 		type->conditions[i] = (struct tg_condition){
 			json_integer_value(json_object_get(o, "condition_no")),
-			limit_of(r, o, "handle_limit"), text_of(r, o, "filing_zh"),
-			text_of(r, o, "filing_en"), text_of(r, o, "close_zh"),
-			text_of(r, o, "close_en")};
+			limit_of(r, o, "handle_limit"), text_or_null(r, o, "lead"),
+			text_of(r, o, "filing_zh"), text_of(r, o, "filing_en"),
+			text_of(r, o, "close_zh"), text_of(r, o, "close_en")};
 	}
-}
-
-static const char **read_co(struct reader *r, const json_t *doc)
-{
-	size_t count;
-	const char **co = array_of(r, doc, "co", sizeof(char *), &count);
-
-	for (size_t i = 0; i < count; i++) {
-		const char *text = json_string_value(json_array_get(json_object_get(doc, "co"), i));
-
-		co[i] = copy(r, text ? text : "");
-	}
-	return co;
 }
 
 static void read_types(struct reader *r, const json_t *doc)
@@ -310,7 +315,7 @@ static void read_types(struct reader *r, const json_t *doc)
 			.pinyin = text_of(r, o, "pinyin"),
 			.domain = text_of(r, o, "domain"),
 			.lead = text_or_null(r, o, "lead"),
-			.co = read_co(r, o),
+			.co = read_texts(r, o, "co"),
 			.accept_limit = limit_of(r, o, "accept_limit"),
 			.dispatch_limit = limit_of(r, o, "dispatch_limit"),
 			.dispose_limit = limit_of(r, o, "dispose_limit"),

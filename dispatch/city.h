@@ -20,6 +20,7 @@ bool tg_urgency_parse(struct tg_slice name, enum tg_urgency *ret);
 struct tg_condition {
 	int64_t no;
 	const char *handle_limit; /* "2h", "5wd" */
+	const char *lead;         /* department it is for, or NULL: the type's */
 	const char *filing_zh, *filing_en, *close_zh, *close_en;
 };
 
@@ -39,7 +40,8 @@ struct tg_dept {
 	const char *code, *name_zh, *name_en, *short_zh, *short_en, *pinyin, *kind;
 	const char *calendar_name;
 	const struct tg_calendar *calendar;
-	const char *parent; /* code of the department it is a unit of, or NULL */
+	const char **streets; /* codes of those it is responsible for; NULL-terminated */
+	const char *parent;   /* code of the department it is a unit of, or NULL */
 };
 #define TG_DEPT_DEPTH_MAX 8
 

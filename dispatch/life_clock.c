@@ -233,7 +233,8 @@ static json_t *said(const struct tg_case *kase, const struct tg_clock *k)
 	char due[TG_RFC3339_MAX];
 
 	tg_rfc3339_utc(k->due_us, due);
-	return json_pack("{s:s, s:s, s:I, s:s, s:s}", "clock", tg_clock_kind_name((int)k->kind),
+	return json_pack("{s:s, s:s*, s:s, s:I, s:s, s:s}", "clock",
+		tg_clock_kind_name((int)k->kind), "task_id", task->id[0] ? task->id : NULL,
 		"department", task->department, "round", (json_int_t)task->round, "state",
 		states[k->state], "due_at", due);
 }

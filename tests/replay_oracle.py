@@ -23,16 +23,20 @@ class Task:
 
 
 class Case:
-    def __init__(self):
+    def __init__(self, born):
         self.state = self.merged_into = self.filed_at = self.dispatched_at = self.done_at = self.closed_at = self.condition = None
         self.escalation_level, self.version, self.overdue = None, 0, None
         self.supervise_level = self.rework_count = self.return_count = self.extension_count = self.round = 0
-        self.tasks, self.had = [], []
+        self.tasks, self.had, self.born = [], [], born
 
     # ---- finding
 
     def lead(self):
         return next((t for t in reversed(self.tasks) if t.role == "lead" and t.round == self.round), None)
+
+    def task(self, task_id):
+        department, at = self.born[task_id]
+        return next(t for t in self.tasks if t.first == department and t.assigned_at == at)
 
     # ---- one entry
 
@@ -56,11 +60,10 @@ class Case:
 
     def clocks(self, said):
         for c in said:
-            if c["clock"] != "handle":
-                continue
-            for t in self.tasks:
-                if t.department == c["department"] and t.round == c["round"]:
-                    t.due_at = None if c["state"] == "paused" else c["due_at"]
+            if c["clock"] == "handle":
+                task = self.task(c["task_id"]) if "task_id" in c else next(
+                    t for t in reversed(self.tasks) if t.department == c["department"])  # it is being given out
+                task.due_at = None if c["state"] == "paused" else c["due_at"]
 
     def on_file(self, at, detail, _):
         self.filed_at, self.condition = at, detail["filed"]["condition"]
@@ -177,12 +180,9 @@ class Case:
 
 def replay(entries, born):
     """born: task id → (first department, assigned at): which of the tasks that the log gives out bears which id."""
-    case, ids = Case(), {}
+    case = Case(born)
     for e in entries:
-        if e["task_id"] and e["task_id"] not in ids:
-            department, at = born[e["task_id"]]
-            ids[e["task_id"]] = next(t for t in case.tasks if t.first == department and t.assigned_at == at)
-        case.apply(e, ids.get(e["task_id"]))
+        case.apply(e, case.task(e["task_id"]) if e["task_id"] else None)
     lead = case.lead()
     case.suspended = bool(lead and lead.suspended)
     case.lead_department = lead.department if lead else None
