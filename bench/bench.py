@@ -1,7 +1,7 @@
 """Benchmarks: ingest beside psql's binary \\copy, the polygon index beside PostGIS, produced to visible, event to case, and what
 each role costs.
 
-usage: bench.py [PART[,PART…]]   parts: ingest locate visible latency transitions (default: all)
+usage: bench.py [PART[,PART…]]   parts: ingest locate visible latency transitions clocks (default: all)
 """
 import os
 import sys
@@ -34,7 +34,12 @@ def bench_transitions():
     transitions.bench()
 
 
-PARTS = {"ingest": bench_ingest, "locate": bench_locate, "visible": bench_visible, "latency": bench_latency, "transitions": bench_transitions}
+def bench_clocks():
+    import clocks
+    clocks.bench()
+
+
+PARTS = {"ingest": bench_ingest, "locate": bench_locate, "visible": bench_visible, "latency": bench_latency, "transitions": bench_transitions, "clocks": bench_clocks}
 
 
 def main():

@@ -149,6 +149,7 @@ def test_escalation__every_level_once_through_kills_and_a_crash_of_the_database(
     servers.role_under_test = harness.Role(servers, "dispatch").ready()
     harness.wait_for(lambda: count(4) == len(cases), timeout=40, what="every E4")
     second.stop()
+    in_time = 2 * max(1.0, os.getloadavg()[0] / os.cpu_count() / 2)  # seconds, more on a machine that others keep busy
     for case in cases:
         got = levels(city, case, "handle")
         assert [n for n, _, _ in got] == [0, 1, 2, 3, 4], case
@@ -156,7 +157,7 @@ def test_escalation__every_level_once_through_kills_and_a_crash_of_the_database(
                           " detail ->> 'clock' = 'handle' ORDER BY seq", case)
         for (at,), (level, late, _) in zip(fires, got):
             assert late >= 0, (case, level)
-            assert late < 2 or at - returned < 2, (case, level, late, at - returned)
+            assert late < in_time or at - returned < in_time, (case, level, late, at - returned)
     shown = city.api().get(f"/api/v1/cases/{cases[0]}")
     assert (shown["escalation_level"], shown["supervise_level"], shown["overdue"]) == (4, 3, True)
     assert city.run("audit", "verify").returncode == 0

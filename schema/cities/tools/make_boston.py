@@ -40,6 +40,9 @@ SIMPLIFY_M = 14.0       # square root of the area that simplification may shave 
 PART_M2_MIN = 2000.0    # rocks and digitising dust below this are left out
 # What an inspector may put right on the spot: our proposal.
 ON_THE_SPOT = "21012 22030 22035 22042 22045".split()
+# What lies about for days, and what is gone within hours; all else may be either. Ours, too.
+LASTING = {"long": "21003 21011 21012 22001 22002 22003 22004 22006 22010 22011 22012 22013 22016 22017 22018 22019 22027 22028 22029",
+           "short": "21013 21014 21015 21016 21017 21018 21019 21020 21021 21022 21023"}
 CLASSES = {
     "20": ("pingan", "突发事件(本地扩展)", "Emergency (local ext.)"),
     "21": ("pingan", "大平安扩展", "Ext: public safety"),
@@ -228,7 +231,7 @@ def make_catalog(folder, reports, types, texts):
     write_csv(os.path.join(folder, "catalog.csv"), (
         "kind,class_code,class_name_zh,class_name_en,type_code,type_name_zh,type_name_en,domain,lead_department,"
         "co_departments,accept_limit,dispatch_limit,dispose_limit,urgency,source,limit_source,limits_by_condition,"
-        "note,short_zh,short_en,pinyin,self_dispose").split(","), catalog)
+        "note,short_zh,short_en,pinyin,self_dispose,lasting").split(","), catalog)
     write_csv(os.path.join(folder, "conditions.csv"), (
         "kind,old_class_code,old_class_name,old_type_code,type_name_zh,condition_no,filing_condition_zh,"
         "close_condition_zh,limit_raw,limit,gbt47678_code,dispose_unit_zh,supervise_unit_zh,filing_condition_en,"
@@ -243,7 +246,8 @@ def catalog_row(t, rows, limits, limit_source, note):
     return ["事件", t["type_code"][:2], class_zh, class_en, t["type_code"], t["name_zh"], t["name_en"], domain,
             departments[0][0], ";".join(others), "0.1h" if urgency == "urgent" else "0.25h",
             {"urgent": "0.1h", "slow": "0.5h"}.get(urgency, "0.25h"), limits[0], urgency, "municipal", limit_source,
-            "|".join(limits), note, t["short_zh"], t["short_en"], t["pinyin"], "yes" if t["type_code"] in ON_THE_SPOT else ""]
+            "|".join(limits), note, t["short_zh"], t["short_en"], t["pinyin"], "yes" if t["type_code"] in ON_THE_SPOT else "",
+            next((name for name, codes in LASTING.items() if t["type_code"] in codes.split()), "")]
 
 
 def make_departments(folder, reports, types):

@@ -211,9 +211,12 @@ ALWAYS_THERE = {"GAF", "JJZ", "XFZ", "YJJ", "GD", "GS", "RQ", "GDJ"}     # our a
 
 def make_departments(folder, departments, names):
     columns = "dept_code,name_zh,name_en,kind,lead_types,co_types,source"
-    write_csv(os.path.join(folder, "departments.csv"), columns + ",short_zh,short_en,pinyin,calendar", [
-        [d[c] for c in columns.split(",")] + [names[d["dept_code"]][c] for c in SHORT] +
-        ["allday" if d["dept_code"] in ALWAYS_THERE else "office"] for d in departments])
+    rows = [[d[c] for c in columns.split(",")] + [names[d["dept_code"]][c] for c in SHORT] +
+            ["allday" if d["dept_code"] in ALWAYS_THERE else "office", "", ""] for d in departments]
+    # What the catalogue gives to the street or town goes to the office of the one where it is.
+    rows += [["JZ" + code, zh, en, "street", 0, 0, "proposal", short_zh, short_en, "jz" + code, "office", "JZ", DIVISION + code]
+             for code, zh, en, short_zh, short_en, _ in STREETS]
+    write_csv(os.path.join(folder, "departments.csv"), columns + ",short_zh,short_en,pinyin,calendar,parent,streets", rows)
 
 
 def make_calendar(folder, days):

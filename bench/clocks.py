@@ -1,0 +1,65 @@
+"""Levels of the ladder fired in time among many open clocks, by two dispatchers."""
+import os
+import time
+
+from common import cpu_seconds, head, line, resident_mb
+from harness import HERE, City, Role, wait_for
+
+CLOCKS = int(os.environ.get("BENCH_CLOCKS", "100000"))
+RATE = int(os.environ.get("BENCH_CLOCKS_RATE", "100"))
+SECONDS = 30
+
+# Copies of one dispatched case, each with its task, its handling clock and all five levels. The first come due one after the other
+# from `begin` on, all the rest in a month.
+COPIES = """
+WITH one AS (SELECT c.case_id AS old_case, t.task_id AS old_task, k.clock_id AS old_clock FROM tongguan.case_file c
+	JOIN tongguan.case_task t USING (case_id) JOIN tongguan.clock k USING (case_id) WHERE c.case_id = %(case)s AND k.kind = 'handle'),
+made AS MATERIALIZED (SELECT n, gen_random_uuid() AS new_case, gen_random_uuid() AS new_task FROM generate_series(1, %(many)s) n),
+cases AS (INSERT INTO tongguan.case_file SELECT (jsonb_populate_record(c, jsonb_build_object('case_id', m.new_case,
+		'case_no', '99999920000101' || lpad(m.n::text, 6, '0'), 'log_seq', 0, 'log_hash', NULL))).*
+	FROM one, made m, tongguan.case_file c WHERE c.case_id = one.old_case),
+tasks AS (INSERT INTO tongguan.case_task SELECT (jsonb_populate_record(t, jsonb_build_object('case_id', m.new_case, 'task_id', m.new_task))).*
+	FROM one, made m, tongguan.case_task t WHERE t.task_id = one.old_task),
+clocks AS (INSERT INTO tongguan.clock (case_id, task_id, kind, state, limit_text, unit, amount_us, calendar, started_at, due_at)
+	SELECT m.new_case, m.new_task, k.kind, k.state, k.limit_text, k.unit, k.amount_us, k.calendar, k.started_at, now() + interval '31 days'
+	FROM one, made m, tongguan.clock k WHERE k.clock_id = one.old_clock RETURNING clock_id, case_id)
+INSERT INTO tongguan.clock_due (clock_id, level, case_id, fire_at, supervise)
+	SELECT k.clock_id, l, k.case_id, CASE WHEN l = 0 AND m.n <= %(soon)s THEN to_timestamp(%(begin)s) + m.n * interval '1 s' / %(rate)s
+		ELSE now() + interval '30 days' + l * interval '1 hour' END, 0
+	FROM clocks k JOIN made m ON m.new_case = k.case_id, generate_series(0, 4) l
+"""
+LATE = """SELECT extract(epoch FROM d.fired_at - d.fire_at)::float, (SELECT count(*) FROM tongguan.case_entry e WHERE e.case_id = d.case_id)
+	FROM tongguan.clock_due d JOIN tongguan.case_file c USING (case_id)
+	WHERE c.case_no LIKE '99999920000101%%' AND d.fired_at IS NOT NULL"""
+
+
+def bench():
+    print(f"\n## the ladder: {CLOCKS:,} open clocks, {RATE} levels a second for {SECONDS} s, two dispatchers")
+    with City(roles=()) as city:
+        roles = [Role(city, "dispatch"), Role(city, "dispatch", env={"TONGGUAN_HTTP_LISTEN": "127.0.0.1:0"})]
+        roles[0].ready()
+        kind, department = city.rows("SELECT type_code, lead FROM tongguan.case_type WHERE lead IS NOT NULL ORDER BY 1 LIMIT 1")[0]
+        status, doc = city.api()("POST", "/api/v1/cases", {"type_code": kind, "title": "clock", "location": {"lon": HERE[0], "lat": HERE[1]}})
+        assert status == 201, doc
+        for action, fields in (("accept", {}), ("file", {"condition": 1}),
+                               ("dispatch", {"tasks": [{"department": department, "role": "lead"}]})):
+            city.api().act(doc["case_id"], action, **fields)
+        soon, begin = RATE * SECONDS, time.time() + 60 + CLOCKS / 4000
+        with city.pg() as conn:
+            conn.execute(COPIES, {"case": doc["case_id"], "many": CLOCKS, "soon": soon, "begin": begin, "rate": float(RATE)})
+            conn.execute("ANALYZE")
+        left = begin - time.time()
+        assert left > 0, f"the copies took {-left:.0f} s too long; set BENCH_CLOCKS lower"
+        time.sleep(left)
+        before = [cpu_seconds(role.proc.pid) for role in roles]
+        wait_for(lambda: len(city.rows(LATE)) >= soon, timeout=SECONDS + 120, every=2, what="every level")
+        rows = city.rows(LATE)
+        assert len(rows) == soon and all(entries == 1 for _, entries in rows), "a level fired twice"
+        late = sorted(1000 * s for s, _ in rows)
+        assert late[0] >= 0, "a level fired early"
+        head("p50 ms", "p99 ms", "max ms", "earliest ms", "CPU µs a level", "resident MB")
+        spent = sum(cpu_seconds(role.proc.pid) for role in roles) - sum(before)
+        line(*(f"{late[min(len(late) - 1, int(len(late) * q))]:.1f}" for q in (0.5, 0.99, 1)), f"{late[0]:.1f}", f"{spent / soon * 1e6:.0f}",
+             f"{max(resident_mb(role.proc.pid) for role in roles):.0f}")
+        for role in roles:
+            role.stop()
