@@ -133,6 +133,10 @@ TG_MUST bool tg_rq_query_time(struct tg_rq *rq, const char *name, char out[TG_RQ
 void tg_rq_query(
 	struct tg_rq *rq, const char *sql, const char *const *params, int n, tg_rq_rows on_rows);
 
+/* The same on the connection for reads that may take long: 503 after five seconds of it. */
+void tg_rq_query_slow(
+	struct tg_rq *rq, const char *sql, const char *const *params, int n, tg_rq_rows on_rows);
+
 /* The headers every answer of the API has; the functions below set them themselves. tg_rq_headers
  * also says who may keep the answer. */
 void tg_rq_safe_headers(struct tg_rq *rq);

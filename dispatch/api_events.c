@@ -77,5 +77,6 @@ void tg_api_event_list(struct tg_rq *rq)
 	const char *params[] = {f->from, f->to, f->box.side[0], f->box.side[1], f->box.side[2],
 		f->box.side[3], f->page.id, f->page.limit_text, source, metric};
 
-	tg_rq_query(rq, tg_sql_event_list, params, sizeof(params) / sizeof(params[0]), on_events);
+	tg_rq_query_slow(
+		rq, tg_sql_event_list, params, sizeof(params) / sizeof(params[0]), on_events);
 }

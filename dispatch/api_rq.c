@@ -11,7 +11,8 @@
 #include "dispatch/api.h"
 #include "dispatch/dispatch.h"
 
-#define JSON_TYPE "application/json"
+#define JSON_TYPE      "application/json"
+#define QUERY_CANCELED "57014"
 
 const char *tg_rq_department(const struct tg_rq *rq)
 {
@@ -270,7 +271,10 @@ bool tg_rq_query_failed(struct tg_rq *rq, int rc, const PGresult *res)
 {
 	if (!rc)
 		return false;
-	if (rc == -TG_EPG || rc == -TG_EUNIQUE) {
+	if (rc == -TG_EPG && strcmp(tg_pg_sqlstate(res), QUERY_CANCELED) == 0) {
+		tg_rq_retry(rq, 503, TG_US_PER_S,
+			"this takes too long: ask for less time, or for a smaller place");
+	} else if (rc == -TG_EPG || rc == -TG_EUNIQUE) {
 		tg_log(TG_ERROR, "query refused", TG_F("path", TG_SL(tg_req_path(rq->req))),
 			TG_F("sqlstate", TG_S(tg_pg_sqlstate(res))),
 			TG_F("why", TG_S(tg_pg_message(res))));
@@ -294,6 +298,14 @@ void tg_rq_query(
 {
 	rq->on_rows = rows;
 	if (tg_pg_query(rq->d->read, sql, params, n, on_rows, rq))
+		tg_rq_retry(rq, 503, TG_US_PER_S, "the database is away");
+}
+
+void tg_rq_query_slow(
+	struct tg_rq *rq, const char *sql, const char *const *params, int n, tg_rq_rows rows)
+{
+	rq->on_rows = rows;
+	if (tg_pg_query(rq->d->slow, sql, params, n, on_rows, rq))
 		tg_rq_retry(rq, 503, TG_US_PER_S, "the database is away");
 }
 

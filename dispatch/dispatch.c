@@ -104,9 +104,19 @@ static void on_read_up(void *ctx, struct tg_pg *pg)
 		pg, "SET plan_cache_mode = force_custom_plan; SET timezone = 'UTC'", NULL, NULL);
 }
 
+static void on_slow_up(void *ctx, struct tg_pg *pg)
+{
+	(void)ctx;
+	(void)!tg_pg_exec(pg,
+		"SET plan_cache_mode = force_custom_plan; SET timezone = 'UTC'; "
+		"SET statement_timeout = '5s'",
+		NULL, NULL);
+}
+
 static int start(void *role, struct tg_service *svc)
 {
-	static const struct tg_pg_ops read_ops = {.on_up = on_read_up};
+	static const struct tg_pg_ops read_ops = {.on_up = on_read_up},
+				      slow_ops = {.on_up = on_slow_up};
 	struct tg_dispatch *d = role;
 	const struct tg_conf *conf = d->conf;
 	int rc;
@@ -122,6 +132,9 @@ static int start(void *role, struct tg_service *svc)
 		rc = say("read connection",
 			tg_pg_open(d->loop, conf->postgres_url, "tongguan dispatch read", &read_ops,
 				d, &d->read));
+	if (!rc)
+		rc = say("slow reads", tg_pg_open(d->loop, conf->postgres_url,
+					       "tongguan dispatch slow", &slow_ops, d, &d->slow));
 	if (!rc)
 		rc = say("outbox", tg_outbox_open(d, &d->outbox));
 	if (!rc)
@@ -164,12 +177,20 @@ static void on_write_closed(void *ctx)
 	(void)ctx; /* the loop ends by itself */
 }
 
+static void on_slow_closed(void *ctx)
+{
+	struct tg_dispatch *d = ctx;
+
+	d->slow = NULL;
+	tg_pg_pool_close(d->write, on_write_closed, d);
+}
+
 static void on_read_closed(void *ctx)
 {
 	struct tg_dispatch *d = ctx;
 
 	d->read = NULL;
-	tg_pg_pool_close(d->write, on_write_closed, d);
+	tg_pg_close(d->slow, on_slow_closed, d);
 }
 
 static void on_outbox_closed(void *ctx)

@@ -1,7 +1,9 @@
 """Lists: parameters, pages in which nothing comes twice or is left out, filters, GeoJSON."""
 import base64
 import json
+import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
 import pytest
@@ -144,3 +146,18 @@ def test_queries__another_method_is_405_with_those_there_are(city, method, path,
 def test_queries__what_does_not_exist_is_404(city):
     for path in ("/nothing", "/cases/", f"/cases/{uuid.uuid4()}/nothing", "/catalog/99999", "/catalog/x"):
         problem(ask(city.api(), "GET", V1 + path), 404)
+
+
+def test_queries__one_that_takes_too_long_ends_and_holds_nobody_up(city):
+    """The table of events is locked away from readers: what asks for it gives up after its time, everything else is answered."""
+    with city.pg() as conn, ThreadPoolExecutor(1) as pool:
+        conn.execute("BEGIN")
+        conn.execute("LOCK TABLE tongguan.event IN ACCESS EXCLUSIVE MODE")
+        waiting = pool.submit(ask, city.api(), "GET", V1 + "/events?source_id=nobody")
+        began = time.monotonic()
+        while not waiting.done():
+            assert city.api().get(V1 + "/cases?limit=1")["items"]
+            assert time.monotonic() - began < 20
+        conn.execute("ROLLBACK")
+    assert "less time" in problem(waiting.result(), 503)["detail"] and 3 < time.monotonic() - began
+    assert city.api().get(V1 + "/events?limit=1")["items"]
