@@ -39,6 +39,16 @@ static const char sql_untold[] =
 	" AND EXISTS (SELECT 1 FROM tongguan.audit_anchor)"
 	" ORDER BY l.case_id, l.seq LIMIT 1";
 
+/* What was told since the last anchor and does not stand in the log as it was told. */
+static const char sql_gone[] =
+	"SELECT o.case_id::text, c.case_no, o.doc ->> 'seq' FROM tongguan.outbox o"
+	" LEFT JOIN tongguan.case_log l ON l.case_id = o.case_id"
+	" AND l.seq = (o.doc ->> 'seq')::bigint AND encode(l.hash, 'hex') = o.doc ->> 'hash'"
+	" LEFT JOIN tongguan.case_file c ON c.case_id = o.case_id"
+	" WHERE o.case_id IS NOT NULL AND coalesce(o.pos >"
+	" (SELECT max(to_pos) FROM tongguan.audit_anchor), true) AND l.case_id IS NULL"
+	" ORDER BY o.id LIMIT 1";
+
 enum {
 	COL_NUMBER,
 	COL_AT,
@@ -269,6 +279,14 @@ static bool take_untold(void *ctx, const PGresult *res)
 		PQgetvalue(res, 0, 2));
 }
 
+static bool take_gone(void *ctx, const PGresult *res)
+{
+	return broken(ctx,
+		"case %s (%s) entry %s: it was told, and it is gone or another stands there",
+		PQgetisnull(res, 0, 1) ? "?" : PQgetvalue(res, 0, 1), PQgetvalue(res, 0, 0),
+		PQgetvalue(res, 0, 2));
+}
+
 /* --- the topic: read before the database is, so that it can have nothing that the tables lack ---
  */
 
@@ -428,6 +446,8 @@ int audit_anchors(PGconn *conn, const struct audit_topic *topic, bool *ret_holds
 
 	if (!rc && end_anchor(&w))
 		rc = audit_rows(conn, sql_untold, take_untold, &w);
+	if (!rc && !w.broken)
+		rc = audit_rows(conn, sql_gone, take_gone, &w);
 	if (!rc && !w.broken && topic)
 		rc = compare_topic(conn, topic, &w, &in_topic);
 	*ret_holds = !w.broken;

@@ -106,6 +106,9 @@ def verify_anchors(dump):
     for (case, seq), head in log.items():
         if number and seq > covered.get(case, 0) and (case, seq, head) not in waiting:
             raise ValueError(f"case {case} seq {seq}: neither anchored nor waiting for it")
+    for case, seq, head in waiting:
+        if log.get((case, seq)) != head:
+            raise ValueError(f"case {case} seq {seq}: told, and not there")
     verify_topic(dump)
     return number
 

@@ -61,7 +61,10 @@ HANDS = {
     "another case in its place": (DELETE + OTHER, r"anchor {last} of .*: its cases do not give its root", r"anchor {last}: the leaves"),
     "a deleted case and its anchor": (DELETE + "DELETE FROM tongguan.audit_leaf WHERE anchor = %(last)s;"
                                       "DELETE FROM tongguan.audit_anchor WHERE number = %(last)s;",
-                                      r"anchor {last}: the topic .* has it and the table does not", r"anchor {last}: the topic"),
+                                      r"case \? \({id}\) entry 1: it was told, and it is gone", r"case {id} seq \d: told, and not there"),
+    "the last anchor, with what it stood for": ("DELETE FROM tongguan.audit_leaf WHERE anchor = %(last)s;"
+                                                "DELETE FROM tongguan.audit_anchor WHERE number = %(last)s;",
+                                                r"anchor {last}: the topic .* has it and the table does not", r"anchor {last}: the topic"),
     "an anchor made anew": ("UPDATE tongguan.audit_anchor SET entries = entries + 1 WHERE number = %(last)s;"
                             "UPDATE tongguan.audit_anchor a SET hash = tongguan.audit_anchor_hash(a) WHERE number = %(last)s;",
                             r"anchor {last}: the topic .* has another hash", r"anchor {last}: the topic"),
@@ -130,6 +133,28 @@ def test_audit__program_and_script_find(city, anchored, hand):
     assert found.returncode == 1 and re.search("^broken: " + said.format(**anchored), found.stdout, re.M), found.stdout + found.stderr
     with pytest.raises(ValueError, match=scripted.format(**anchored)):
         audit_oracle.verify_dump(dump)
+
+
+def test_audit__a_tail_cut_before_its_anchor_is_missed_too(city):
+    """With the case's head set to fit, within the time between two anchors: what was told says more than the log does."""
+    case = create(city)["case_id"]
+    city.api().act(case, "comment", note="soon gone")
+    with city.pg() as conn:
+        conn.execute("BEGIN")
+        entry = conn.execute("DELETE FROM tongguan.case_entry WHERE case_id = %s AND seq = 2 RETURNING case_entry::text", (case,)).fetchone()[0]
+        row = conn.execute("SELECT case_file::text FROM tongguan.case_file WHERE case_id = %s", (case,)).fetchone()[0]
+        conn.execute("UPDATE tongguan.case_file f SET log_seq = 1, log_hash = e.hash FROM tongguan.case_entry e WHERE f.case_id = e.case_id"
+                     " AND f.case_id = %s", (case,))
+        conn.execute("COMMIT")
+        try:
+            done, made = city.run("audit", "verify"), audit_oracle.dump(conn)
+        finally:
+            conn.execute("INSERT INTO tongguan.case_entry SELECT (%s::tongguan.case_entry).*", (entry,))
+            conn.execute("UPDATE tongguan.case_file f SET log_seq = r.log_seq, log_hash = r.log_hash"
+                         " FROM (SELECT (%s::tongguan.case_file).*) r WHERE f.case_id = r.case_id", (row,))
+    assert done.returncode == 1 and re.search(rf"case \d+ \({case}\) entry 2: (it was told|anchor)", done.stdout), done.stdout
+    with pytest.raises(ValueError, match=f"case {case} seq 2: "):
+        audit_oracle.verify_dump(made)
 
 
 def test_audit__what_was_put_back_holds_and_a_note_may_be_erased(city, anchored, tmp_path):
