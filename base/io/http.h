@@ -34,7 +34,7 @@ struct tg_http_conf {
 	size_t large_max;
 	int header_ms; /* for a whole header; 0 = 10 s */
 	int idle_ms;   /* between requests; 0 = 75 s */
-	/* Within each so many ms (0 = 7 s; so a stall is cut within twice that) a body that is not
+	/* Within each so many ms (0 = 6 s; so a stall is cut within twice that) a body that is not
 	 * whole yet, and an answer or a stream that is not read yet, must have come on by rate_min
 	 * bytes a second (0 = 16 KiB). */
 	int slow_ms;

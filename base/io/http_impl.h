@@ -31,7 +31,7 @@
 #define HTTP_SWEEP_MS 250
 #define HTTP_HEAD_MS  10000
 #define HTTP_IDLE_MS  75000
-#define HTTP_SLOW_MS  7000
+#define HTTP_SLOW_MS  6000
 #define HTTP_RATE_MIN 16384
 #define HTTP_LINGER_MS \
 	2000 /* after our last byte: the peer reads it before a reset could destroy it */
