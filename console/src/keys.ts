@@ -2,10 +2,11 @@
 import { effect } from "@preact/signals";
 import { allowed, perform, sayNotAllowed, sending, takeBack, targetOf } from "./act";
 import { session } from "./api";
-import { caseById, neighbour, order, resort, select, selected, touched, view, views } from "./store";
+import { caseById, neighbour, order, resort, select, selected, ticked, touched, view, views } from "./store";
+import { clearTicks, tickAll, tickSelected } from "./queue/bulk";
 import { t, tn } from "./text";
 import type { Case } from "./types";
-import { contactOpen, help, isSmall, layersOpen, mapShown, more, panel, replay, say, singleKeys, why } from "./ui";
+import { contactOpen, help, isSmall, keysMode, layersOpen, mapShown, more, panel, replay, say, why } from "./ui";
 
 /** Key caps of actions; the first action a case allows for a key takes it. */
 export const ACTION_KEYS: Record<string, readonly string[]> = {
@@ -99,6 +100,7 @@ function escape() {
 	else if (panel.peek()) panel.value = null;
 	else if (why.peek()) why.value = false;
 	else if (contactOpen.peek()) contactOpen.value = null;
+	else if (ticked.peek().size > 0) clearTicks();
 	else focusOn("[data-testid=queue]");
 }
 
@@ -152,6 +154,9 @@ const PLAIN: Record<string, () => void> = {
 	"/": () => focusOn("[data-testid=search]"),
 	"?": () => (help.value = !help.peek()),
 	".": openMore,
+	x: () => tickSelected(false),
+	X: () => tickSelected(true),
+	"*": tickAll,
 	u: takeBack,
 	o: callReporter,
 	t: () => (replay.value = replay.peek() ? null : { at: 1, playing: false }),
@@ -162,40 +167,52 @@ const PLAIN: Record<string, () => void> = {
 	"]": () => dispatchEvent(new CustomEvent("map-zoom", { detail: 1 })),
 };
 
+/** With Alt many layouts type another sign: the place of the key counts then. */
+function keyUnderAlt(event: KeyboardEvent): string {
+	const letter = /^Key([A-Z])$/.exec(event.code)?.[1];
+	if (letter) return event.shiftKey ? letter : letter.toLowerCase();
+	return /^Digit(\d)$/.exec(event.code)?.[1] ?? event.key;
+}
+
 function onKey(event: KeyboardEvent) {
 	touched();
-	if (composing(event) || event.ctrlKey || event.metaKey || event.altKey) return;
+	if (composing(event) || event.ctrlKey || event.metaKey) return;
+	const alt = keysMode.peek() === "alt";
+	if (event.altKey && !alt) return;
 	if (event.key === "Escape") {
 		if (editable(event.target) && !panel.peek()) (event.target as HTMLElement).blur();
 		escape();
 		event.preventDefault();
 		return;
 	}
-	if (editable(event.target) || panel.peek() || !singleKeys.peek()) return;
+	if (editable(event.target) || panel.peek()) return;
+	const key = alt && event.altKey ? keyUnderAlt(event) : event.key;
+	// Arrows, Enter and the like act always; letters, digits and signs as the operator has set it.
+	if (key.length === 1 && (keysMode.peek() === "off" || (alt && !event.altKey))) return;
 	// A focused button answers Enter itself.
-	if (event.key === "Enter" && event.target instanceof HTMLElement && !event.target.closest("button, a, select")) {
+	if (key === "Enter" && event.target instanceof HTMLElement && !event.target.closest("button, a, select")) {
 		if (selected.peek()) focusOn("[data-testid=case]");
 		return;
 	}
-	if (replayKey(event.key)) {
+	if (replayKey(key)) {
 		event.preventDefault();
 		return;
 	}
 	if (performance.now() - prefixed < 1000) {
 		prefixed = 0;
-		go(event.key);
+		go(key);
 		event.preventDefault();
 		return;
 	}
-	if (event.key === "g") {
+	if (key === "g") {
 		prefixed = performance.now();
 		return;
 	}
-	const viewAt = views.peek()[Number(event.key) - 1];
+	const viewAt = views.peek()[Number(key) - 1];
 	const inCase = event.target instanceof HTMLElement && event.target.closest("[data-testid=case]") !== null;
 	if (viewAt) view.value = viewAt;
-	else if (PLAIN[event.key] && !(inCase && event.key.startsWith("Arrow"))) PLAIN[event.key]?.();
-	else if (!actionKey(event.key)) return;
+	else if (PLAIN[key] && !(inCase && key.startsWith("Arrow"))) PLAIN[key]?.();
+	else if (!actionKey(key)) return;
 	event.preventDefault();
 }
 

@@ -154,6 +154,9 @@ export const counts = signal<Counts>(noCounts());
 /** The next case to become due, for the empty state. */
 export const nextDue = signal<number | null>(null);
 
+/** Ticked for a step taken on many. */
+export const ticked = signal<ReadonlySet<string>>(new Set());
+
 let touchedAt = 0;
 let sortedAt = 0;
 
@@ -475,6 +478,7 @@ export function closeDesk() {
 		order.value = [];
 		waiting.value = new Set();
 		unread.value = new Set();
+		ticked.value = new Set();
 		gone.value = new Set();
 		streetFilter.value = domainFilter.value = textFilter.value = "";
 		changes.value++;

@@ -84,6 +84,22 @@ export const table = {
 	"row.sending": { zh: "{what}中…", en: "{what}…" },
 	"foot.position": { zh: "第 {i} / {n} 件", en: "{i} of {n}" },
 
+	// bulk
+	"bulk": { zh: "批量", en: "Bulk" },
+	"bulk.chosen": { zh: "已选 {n}", en: "{n} selected" },
+	"bulk.some": { zh: "{can} / {n} 可办", en: "{can} of {n}" },
+	"bulk.none": { zh: "所选案件没有可以一起办的动作", en: "No step that all of these could take together" },
+	"bulk.stale": { zh: "数据停滞，批量停用", en: "Data stale: bulk is off" },
+	"bulk.clear": { zh: "取消选择", en: "Clear" },
+	"bulk.incomplete": { zh: "缺类型或位置", en: "no type or place" },
+	"bulk.done": { zh: "已{act} {n} / {all}", en: "{act}: {n} of {all}" },
+	"bulk.racedn": { zh: "他人先动 {n}", en: "{n} taken by others" },
+	"bulk.raced": { zh: "他人先动，现为{state}", en: "somebody acted first, now {state}" },
+	"bulk.refused": { zh: "不允许 {n}", en: "{n} refused" },
+	"bulk.lost": { zh: "未送达 {n}", en: "{n} did not arrive" },
+	"bulk.retry": { zh: "重试其余 {n} 件", en: "Retry the other {n}" },
+	"bulk.samekey": { zh: "同一请求号，不会重复", en: "same keys: nothing acts twice" },
+
 	// levels
 	"level.over": { zh: "已超时", en: "Overdue" },
 	"level.80": { zh: "已用 ≥ 80 %", en: "80 % used" },
@@ -506,8 +522,17 @@ export const table = {
 	"key.zoom": { zh: "缩放地图", en: "zoom the map" },
 	"keys": { zh: "快捷键", en: "Keys" },
 	"keys.onoff": { zh: "单键快捷键", en: "Single-key shortcuts" },
-	"keys.on": { zh: "开", en: "on" },
+	"keys.on": { zh: "单独按", en: "alone" },
+	"keys.alt": { zh: "加 Alt", en: "with Alt" },
 	"keys.off": { zh: "关", en: "off" },
+	"keys.actions": { zh: "动作", en: "Actions" },
+	"keys.panel": { zh: "面板内", en: "In a panel" },
+	"settings": { zh: "设置", en: "Settings" },
+	"key.filter": { zh: "筛选", en: "filter" },
+	"key.tick": { zh: "选择、连选", en: "select, range" },
+	"key.tickall": { zh: "全选", en: "select all" },
+	"key.caller": { zh: "报告人联系方式", en: "reporter's contact" },
+	"key.pick": { zh: "选择", en: "choose" },
 } as const satisfies Record<string, { zh: string; en: string }>;
 
 export type TextKey = keyof typeof table;
@@ -520,9 +545,13 @@ export function setLang(next: Lang) {
 	localStorage.setItem("lang", next);
 }
 
+/** Every word 40 % longer: shows where a translation would not fit. For those who work on the console: localStorage.pseudo = "on". */
+const isPseudo = localStorage.getItem("pseudo") === "on";
+const longer = (text: string) => text.replace(/(?<![{\w])[^\W\d_]{3,}(?![\w}])/gu, (word) => word + word.slice(0, Math.ceil(word.length * 0.4)));
+
 /** The text of a key in the language of the moment; `{name}` is replaced from `values`. */
 export function t(key: TextKey, values?: Record<string, string | number>): string {
-	const text: string = table[key][lang.value];
+	const text: string = isPseudo ? longer(table[key][lang.value]) : table[key][lang.value];
 	if (!values) return text;
 	return text.replace(/\{(\w+)\}/g, (whole, name: string) => String(values[name] ?? whole));
 }

@@ -26,9 +26,13 @@ export const layersOpen = signal(false);
 export const mapShown = signal(false);
 /** A word in the foot line: why a key did nothing. */
 export const footNote = signal("");
-export const singleKeys = signal(localStorage.getItem("keys") !== "off");
 
-effect(() => localStorage.setItem("keys", singleKeys.value ? "on" : "off"));
+/** Single keys act alone, with Alt, or not at all. */
+export type KeysMode = "on" | "alt" | "off";
+const storedKeys = localStorage.getItem("keys");
+export const keysMode = signal<KeysMode>(storedKeys === "off" || storedKeys === "alt" ? storedKeys : "on");
+
+effect(() => localStorage.setItem("keys", keysMode.value));
 
 export function say(text: string) {
 	footNote.value = text;

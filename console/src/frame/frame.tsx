@@ -2,11 +2,11 @@
 import { useEffect } from "preact/hooks";
 import { actionName, allowed } from "../act";
 import { thousands, timeOfDay } from "../format";
-import { ACTION_KEYS, capOf, focusOn, PRIMARY } from "../keys";
+import { capOf, focusOn, PRIMARY } from "../keys";
 import { caseById, isDepartment, now, position, resynced, selected } from "../store";
 import { attempts, gap, heardAt, retryNow, streamState } from "../stream";
-import { t, type TextKey } from "../text";
-import { dropToast, footNote, help, isSmall, mapShown, singleKeys, toast, toasts } from "../ui";
+import { t } from "../text";
+import { dropToast, footNote, help, isSmall, mapShown, toast, toasts } from "../ui";
 
 export function Rail() {
 	const onMap = isSmall.value && mapShown.value;
@@ -99,29 +99,6 @@ export function Toasts() {
 					<button class="x" aria-label={t("close.panel")} onClick={() => dropToast(id)}>×</button>
 				</div>
 			))}
-		</div>
-	);
-}
-
-const GENERAL: readonly [string, TextKey][] = [
-	["j k", "key.move"], ["Enter", "key.open"], ["Esc", "key.back"], ["n", "key.new"], ["1–6", "key.views"], ["/", "key.search"],
-	["w", "key.why"], ["\\", "map.swap"], ["[ ]", "key.zoom"], ["g q", "key.goqueue"], ["g m", "key.gomap"], ["?", "keys"],
-];
-
-export function Help() {
-	if (!help.value) return null;
-	return (
-		<div class="help" role="dialog" aria-label={t("keys")} data-testid="help-panel">
-			<div class="sec-h"><b>{t("keys")}</b>{t("ime.note")}
-				<span><button class="x" aria-label={t("close.panel")} onClick={() => (help.value = false)}>×</button></span></div>
-			<div class="kb">
-				{GENERAL.map(([key, text]) => <div><span>{key.split(" ").map((k) => <span class="k">{k}</span>)}</span><span>{t(text)}</span></div>)}
-				{Object.values(ACTION_KEYS).map((actions) => (
-					<div><span><span class="k">{capOf(actions[0] ?? "")}</span></span><span>{actions.map(actionName).join(" / ")}</span></div>
-				))}
-			</div>
-			<label class="onoff"><input type="checkbox" checked={singleKeys.value} onChange={(e) => (singleKeys.value = e.currentTarget.checked)} />
-				{t("keys.onoff")} · {t(singleKeys.value ? "keys.on" : "keys.off")}</label>
 		</div>
 	);
 }

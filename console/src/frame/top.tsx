@@ -6,13 +6,14 @@ import { heardAt, streamState } from "../stream";
 import { either, lang, setLang, t, tn } from "../text";
 import { setTheme, theme } from "../ui";
 
-export function Switches() {
+/** Language and theme; tests find the ones in the head line. */
+export function Switches({ testids = true }: { testids?: boolean }) {
 	const dark = theme.value === "dark";
 	return (
 		<>
-			<button class="sw" data-testid="lang-switch" title={t("lang.switch")} onClick={() => setLang(lang.peek() === "zh" ? "en" : "zh")}>
+			<button class="sw" data-testid={testids ? "lang-switch" : undefined} title={t("lang.switch")} onClick={() => setLang(lang.peek() === "zh" ? "en" : "zh")}>
 				{t("lang.other")}</button>
-			<button class="sw" data-testid="theme-switch" aria-pressed={dark} onClick={() => setTheme(dark ? "light" : "dark")}>
+			<button class="sw" data-testid={testids ? "theme-switch" : undefined} aria-pressed={dark} onClick={() => setTheme(dark ? "light" : "dark")}>
 				{t(dark ? "theme.light" : "theme.dark")}</button>
 		</>
 	);

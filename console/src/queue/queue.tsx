@@ -10,6 +10,7 @@ import {
 } from "../store";
 import { t, type TextKey } from "../text";
 import { groupHeight, isSmall, rowHeight } from "../ui";
+import { Bulk } from "./bulk";
 import { Row, rowId } from "./row";
 
 const OVERSCAN = 6;
@@ -230,6 +231,7 @@ export function Queue() {
 				aria-activedescendant={active}>
 				<Body />
 			</div>
+			<Bulk />
 		</section>
 	);
 }

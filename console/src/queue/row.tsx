@@ -6,11 +6,12 @@ import { actionName, sending } from "../act";
 import { dateOnly, gridTail, hasHan, instant, leftNumber } from "../format";
 import { Glyph, type Shape, twelfths } from "../glyph";
 import type { Left } from "../clock";
-import { type CaseSignal, departmentName, departmentShort, isMine, leftOf, now, ownTask, select, selected, streetName, streetShort, unread, waitsOn } from "../store";
+import { type CaseSignal, departmentName, departmentShort, isMine, leftOf, now, ownTask, select, selected, streetName, streetShort, ticked, unread, waitsOn } from "../store";
 import { isTerminal } from "../clock";
 import { either, lang, t, tn } from "../text";
 import type { Case } from "../types";
 import { isSmall } from "../ui";
+import { tick } from "./bulk";
 
 export interface Flag {
 	text: string;
@@ -113,10 +114,11 @@ export const Row = memo(function Row({ known, top, height, index }: {
 			used: computed(() => twelfths(left.value.used)),
 			current: computed(() => selected.value === id),
 			fresh: computed(() => unread.value.has(id)),
+			marked: computed(() => ticked.value.has(id)),
 			busy: computed(() => sending.value.get(id) ?? ""),
 		};
 	}, [known, id]);
-	const { number, unit, due, shape, level, used, current, fresh, busy } = live;
+	const { number, unit, due, shape, level, used, current, fresh, marked, busy } = live;
 
 	const left = leftOf(known.value, now.peek());
 	const flags = flagsOf(c, left, now.peek());
@@ -124,12 +126,15 @@ export const Row = memo(function Row({ known, top, height, index }: {
 	const street = streetShort(c);
 	const own = ownTask(c);
 	return (
-		<div class={`row lv-${level.value}${shape.value === "frozen" ? " lv-frozen" : ""}${current.value ? " cur" : ""}${busy.value ? " pend" : ""}${isTerminal(c) ? " gone" : ""}`}
+		<div class={`row lv-${level.value}${shape.value === "frozen" ? " lv-frozen" : ""}${current.value ? " cur" : ""}${marked.value ? " ticked" : ""}${busy.value ? " pend" : ""}${isTerminal(c) ? " gone" : ""}`}
 			role="row" id={rowId(id)} aria-rowindex={index} aria-selected={current.value} aria-label={spoken(c, left)}
 			data-testid="row" data-case-id={id} data-state={c.state} data-level={level.value}
 			data-escalation={c.escalation_level ?? ""} style={{ transform: `translateY(${top}px)`, height: `${height}px` }}
 			onClick={() => select(id)}>
-			<span class={`tick${fresh.value ? " new" : ""}`} role="gridcell" />
+			<span class={`tick${fresh.value ? " new" : ""}`} role="gridcell" data-testid="tick" onClick={(e) => {
+				e.stopPropagation();
+				tick(id, e.shiftKey);
+			}}><i /></span>
 			<Glyph shape={shape.value} used={used.value} />
 			<span class="num" role="gridcell">{number}</span>
 			<span class="unit">{unit}</span>
