@@ -156,6 +156,7 @@ export async function perform(c: Case, target: Target, fields: Record<string, un
 		? c.tasks?.find((task) => task.task_id === target.taskId)?.version ?? 0
 		: c.version;
 	const ok = await post(c.case_id, target, { action: target.action, version, ...fields }, requestKey());
-	if (selected.peek() === c.case_id) panel.value = null;
+	const shown = panel.peek();
+	if (selected.peek() === c.case_id && shown?.action === target.action && shown.taskId === target.taskId) panel.value = null;
 	return ok;
 }

@@ -6,7 +6,7 @@ import { caseById, neighbour, order, resort, select, selected, ticked, touched, 
 import { clearTicks, tickAll, tickSelected } from "./queue/bulk";
 import { t, tn } from "./text";
 import type { Case } from "./types";
-import { contactOpen, help, isSmall, keysMode, layersOpen, mapShown, more, panel, replay, say, why } from "./ui";
+import { contactOpen, help, isSmall, keysMode, layersOpen, mapShown, more, panel, panelEarly, panelEnter, replay, say, why } from "./ui";
 
 /** Key caps of actions; the first action a case allows for a key takes it. */
 export const ACTION_KEYS: Record<string, readonly string[]> = {
@@ -56,15 +56,41 @@ function current(): Case | undefined {
 	return id ? caseById(id)?.peek().case : undefined;
 }
 
-/** A key pressed while a step was under way. */
-let after: { key: string; id: string } | null = null;
+/** Keys pressed while a step of the selected case was under way, or before its panel stood: they count in their order. */
+let ahead: { key: string; shift: boolean; id: string; at: number }[] = [];
+
+const EARLY_MS = 5_000; // what was pressed longer ago was meant for something else by now
+
+/** A step is on its way, or its panel has had its Enter and waits for what it proposes. */
+const isBusy = (id: string) => sending.value.has(id) || panelEarly.value;
 
 effect(() => {
-	const next = after;
-	if (!next || sending.value.has(next.id)) return;
-	after = null;
-	if (selected.peek() === next.id) queueMicrotask(() => actionKey(next.key));
+	void panel.value;
+	const next = ahead[0];
+	if (next && !isBusy(next.id)) setTimeout(catchUp, 0);
 });
+
+function catchUp() {
+	const next = ahead[0];
+	if (!next || isBusy(next.id) || (panel.peek() && next.key !== "Enter")) return;
+	ahead.shift();
+	if (selected.peek() !== next.id || performance.now() - next.at > EARLY_MS) return catchUp();
+	if (next.key !== "Enter") actionKey(next.key);
+	else if (panel.peek()) panelEnter.value = { shift: next.shift };
+	// The panel's answer wakes us for the rest.
+	if (ahead[0]?.key === "Enter" && panel.peek()) catchUp();
+}
+
+/** Holds a key back while the case's answer is awaited. */
+function comesEarly(event: KeyboardEvent): boolean {
+	const id = selected.peek();
+	if (!id || !(event.key in ACTION_KEYS || event.key === "Enter")) return false;
+	ahead = ahead.filter((entry) => entry.id === id && performance.now() - entry.at < EARLY_MS);
+	if (!isBusy(id) && ahead.length === 0) return false;
+	ahead.push({ key: event.key, shift: event.shiftKey, id, at: performance.now() });
+	event.preventDefault();
+	return true;
+}
 
 /** A key for an action: the panel opens, or what needs no choice is done at once. */
 function actionKey(key: string): boolean {
@@ -73,11 +99,6 @@ function actionKey(key: string): boolean {
 	const c = current();
 	if (!c) {
 		say(t("key.nocase"));
-		return true;
-	}
-	// A step of this very case is under way: the key counts when its answer is there.
-	if (sending.peek().has(c.case_id)) {
-		after = { key, id: c.case_id };
 		return true;
 	}
 	const target = names.map((name) => targetOf(c, name)).find((found) => found !== undefined);
@@ -94,6 +115,7 @@ export function move(step: 1 | -1) {
 }
 
 function escape() {
+	ahead = [];
 	if (help.peek()) help.value = false;
 	else if (replay.peek()) replay.value = null;
 	else if (more.peek()) more.value = false;
@@ -182,6 +204,13 @@ function onKey(event: KeyboardEvent) {
 	if (event.key === "Escape") {
 		if (editable(event.target) && !panel.peek()) (event.target as HTMLElement).blur();
 		escape();
+		event.preventDefault();
+		return;
+	}
+	if (comesEarly(event)) return;
+	const inPanel = event.target instanceof HTMLElement && event.target.closest(".disp") !== null;
+	if (panel.peek() && event.key === "Enter" && !inPanel && !editable(event.target)) {
+		panelEnter.value = { shift: event.shiftKey };
 		event.preventDefault();
 		return;
 	}

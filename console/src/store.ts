@@ -486,6 +486,12 @@ export function closeDesk() {
 	history.replaceState(null, "", location.pathname);
 }
 
+// An address of a case pasted or followed opens that case.
+addEventListener("hashchange", () => {
+	const wanted = /^#case=(.+)$/.exec(location.hash)?.[1];
+	if (wanted && session.peek()) select(decodeURIComponent(wanted));
+});
+
 // Another view or filter is a new question: answer it at once.
 effect(() => {
 	void [view.value, streetFilter.value, domainFilter.value, textFilter.value];

@@ -10,6 +10,10 @@ export interface Target {
 
 /** The action panel that slides over the case, if any. */
 export const panel = signal<Target | null>(null);
+/** Enter was pressed for the open panel before it had the focus. */
+export const panelEnter = signal<{ shift: boolean } | null>(null);
+/** The open panel has had its Enter and waits for what it will propose. */
+export const panelEarly = signal(false);
 /** The full deadline explanation. */
 export const why = signal(false);
 export const help = signal(false);

@@ -117,3 +117,37 @@ class Desk:
         """Returns a function: the instant at which the screen first showed `overdue` or `logged`."""
         self.page.evaluate(WATCH, [case])
         return lambda what: wait_for(lambda: self.page.evaluate("what => window.seen[what]", what), 20, what=f"{what} on the screen")
+
+
+class Keys:
+    """A pair of hands on the keyboard before one case: every key is counted, text apart."""
+
+    def __init__(self, page, case):
+        self.page, self.case, self.count, self.typed = page, case, 0, 0
+
+    def row(self, case=None):
+        return self.page.locator(f'[data-testid="row"][data-case-id="{case or self.case}"]')
+
+    def find(self, case=None):
+        """The cursor on the case: moving there is not part of an act, so it is not counted."""
+        case = case or self.case
+        self.page.evaluate("id => { location.hash = `case=${id}`; document.activeElement.blur(); }", case)
+        expect(self.page.get_by_test_id("case")).to_have_attribute("data-case-id", case)
+        expect(self.page.get_by_test_id("actions").locator("button").first).to_be_visible()
+
+    def press(self, *keys):
+        for key in keys:
+            self.page.keyboard.press(key)
+            self.count += 1
+
+    def type(self, text):
+        expect(self.page.locator(".disp textarea").first).to_be_focused()
+        self.page.keyboard.insert_text(text)
+        self.count += len(text)
+        self.typed += len(text)
+
+    def state(self, state):
+        expect(self.page.get_by_test_id("case")).to_have_attribute("data-state", state)
+
+    def wait(self, city, state):
+        wait_for(lambda: city.value("SELECT state FROM tongguan.cases WHERE case_id::text = %s", self.case) == state, what=f"{self.case} {state}")

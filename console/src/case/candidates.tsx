@@ -240,7 +240,7 @@ export function DepartmentField({ field, c, values, set }: Props) {
 	useEffect(() => {
 		at.value = 0;
 		const best = found.items[0];
-		if (best && (query.value || only?.length === 1)) set(field.name, best.department);
+		if (best && (query.value || only?.length === 1)) set(field.name, best.department, true);
 	}, [query.value, all.length]);
 	return (
 		<div class="fld" onKeyDown={(event) => listKeys(event, found.items.length, at.value, (to) => {

@@ -43,7 +43,7 @@ function Choice({ field, values, set }: Props) {
 	const choices = field.choices ?? [];
 	const value = (key: string) => key.slice(key.indexOf(".") + 1);
 	useEffect(() => {
-		if (choices[0]) set(field.name, value(choices[0]));
+		if (choices[0]) set(field.name, value(choices[0]), true);
 	}, []);
 	const at = choices.findIndex((key) => value(key) === values.value[field.name]);
 	return (
@@ -103,7 +103,7 @@ function Types({ field, c, values, set }: Props) {
 	const catalog = useResource<{ items: CaseType[] }>("/catalog");
 	const query = useSignal("");
 	useEffect(() => {
-		if (c.type_code) set(field.name, c.type_code);
+		if (c.type_code) set(field.name, c.type_code, true);
 	}, []);
 	const items = rankTypes(catalog.data?.items ?? [], query.value, c.type_code);
 	const at = items.findIndex((type) => type.type_code === values.value[field.name]);

@@ -72,21 +72,21 @@ export function Merge({ field, c, values, set }: Props) {
 	const ranked = duplicates.data !== null;
 	const items = (duplicates.data?.items ?? (duplicates.error ? neighbours(c) : [])).slice(0, SHOWN);
 	const chosen = values.value[field.name] as string | undefined;
-	const pick = (to: number) => {
+	const pick = (to: number, proposed = false) => {
 		at.value = to;
 		const item = items[to];
 		if (!item) return;
-		set(field.name, item.case_id);
+		set(field.name, item.case_id, proposed);
 		if (!caseById(item.case_id)) refresh(item.case_id);
 	};
 	useEffect(() => {
-		if (!chosen && items.length > 0) pick(0);
+		if (!chosen && items.length > 0) pick(0, true);
 	}, [items.length]);
 	const other = chosen ? caseById(chosen)?.value.case : undefined;
 	return (
 		<div class="fld" role="radiogroup" aria-label={t(field.label)} tabIndex={0} data-first
 			onKeyDown={(e) => {
-				listKeys(e, items.length, at.value, pick);
+				listKeys(e, items.length, at.value, (to) => pick(to));
 				if (/^[1-9]$/.test(e.key) && items[Number(e.key) - 1]) pick(Number(e.key) - 1);
 			}}>
 			<div class="sec-h"><b>{t(field.label)}</b>{ranked ? t("cmp.ranked") : t("cmp.near")}</div>

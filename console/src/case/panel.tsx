@@ -5,7 +5,7 @@ import { actionName, perform, targetOf } from "../act";
 import { composing, focusOn, move, staysHere } from "../keys";
 import { caseById, type CaseSignal, selected } from "../store";
 import { t, tn } from "../text";
-import { panel, type Target } from "../ui";
+import { panel, panelEarly, panelEnter, type Target } from "../ui";
 import { FieldInput } from "./fields";
 import { caution, type Field, formOf } from "./forms";
 
@@ -40,8 +40,11 @@ export function ActionPanel({ known, target }: { known: CaseSignal; target: Targ
 
 	useEffect(() => {
 		const opener = document.activeElement as HTMLElement | null;
-		root.current?.querySelector<HTMLElement>("[data-first], input, textarea, [data-testid=panel-submit]")?.focus();
+		// Where nothing must be said Enter acts at once; the words are one Shift Tab away.
+		const first = fields.some((field) => field.required) ? "[data-first], input, textarea, " : "";
+		root.current?.querySelector<HTMLElement>(`${first}[data-testid=panel-submit]`)?.focus();
 		return () => {
+			panelEarly.value = false;
 			if (opener?.isConnected && opener !== document.body) opener.focus();
 			else focusOn("[data-testid=queue]");
 		};
@@ -55,6 +58,7 @@ export function ActionPanel({ known, target }: { known: CaseSignal; target: Targ
 		const lacking = missingOf(fields, values.peek());
 		if (lacking) {
 			early.current = { thenNext };
+			panelEarly.value = true;
 			missing.value = t("panel.missing", { what: t(lacking.label) });
 			return;
 		}
@@ -75,11 +79,19 @@ export function ActionPanel({ known, target }: { known: CaseSignal; target: Targ
 		void submit(!event.shiftKey);
 	};
 
+	useEffect(() => {
+		const pressed = panelEnter.value;
+		if (!pressed) return;
+		panelEnter.value = null;
+		void submit(!pressed.shift);
+	}, [panelEnter.value]);
+
 	const set = (name: string, value: unknown, proposed = false) => {
 		values.value = { ...values.peek(), [name]: value };
 		missing.value = "";
 		const waiting = early.current;
 		early.current = null;
+		panelEarly.value = false;
 		if (proposed && waiting) void submit(waiting.thenNext);
 	};
 

@@ -2,7 +2,7 @@
 // its pictures, and the place and time of capture. It survives a dead network, a closed page and an empty battery.
 import { batch, computed, signal } from "@preact/signals";
 import { call, Problem, requestKey, serverNow, session } from "../api";
-import { photoUrl, uploadPhoto } from "../case/photos";
+import { uploadPhoto } from "../case/photos";
 import { refresh } from "../store";
 
 export type ItemState = "draft" | "queued" | "sending" | "received" | "failed";
@@ -152,7 +152,7 @@ async function send(item: Item): Promise<boolean> {
 			await keep(now);
 		}
 		const hashes = now.photos.filter((photo): photo is string => typeof photo === "string");
-		const pictures = hashes.length === 0 ? {} : now.kind === "report" ? { photo_urls: hashes.map(photoUrl) } : { photos: hashes };
+		const pictures = hashes.length > 0 && { photos: hashes };
 		await call(now.path, { method: "POST", body: { ...now.body, ...pictures }, key: now.key });
 		await keep({ ...now, state: "received", receivedAt: serverNow() });
 		if (now.caseId) refresh(now.caseId);
