@@ -56,6 +56,16 @@ interface Options {
 	anonymous?: boolean;
 }
 
+/** A dead network answers nothing: what takes longer than this has not arrived. */
+const ANSWER_MS = 20_000;
+
+function within(given?: AbortSignal): AbortSignal {
+	if (!given) return AbortSignal.timeout(ANSWER_MS);
+	const either = new AbortController();
+	for (const signal of [given, AbortSignal.timeout(ANSWER_MS)]) signal.addEventListener("abort", () => either.abort(), { once: true });
+	return either.signal;
+}
+
 export async function call<T>(path: string, options: Options = {}): Promise<T> {
 	const headers: Record<string, string> = { accept: "application/json" };
 	if (options.body !== undefined) headers["content-type"] = "application/json";
@@ -70,7 +80,7 @@ export async function call<T>(path: string, options: Options = {}): Promise<T> {
 			cache: "no-store",
 			headers,
 			...(options.body !== undefined && { body: JSON.stringify(options.body) }),
-			...(options.signal && { signal: options.signal }),
+			signal: within(options.signal),
 		});
 	} catch (cause) {
 		if (options.signal?.aborted) throw cause;
@@ -85,7 +95,9 @@ export async function call<T>(path: string, options: Options = {}): Promise<T> {
 		throw await problemOf(answer);
 	}
 	if (answer.status === 204) return undefined as T;
-	const text = await answer.text();
+	const text = await answer.text().catch(() => {
+		throw new Problem(0, "network");
+	});
 	return (text ? JSON.parse(text) : undefined) as T;
 }
 

@@ -3,7 +3,7 @@ import { type ReadonlySignal, type Signal, batch, computed, effect, signal } fro
 import { call, Problem, serverNow, session } from "./api";
 import { isTerminal, type Level, LEVELS, type Left, timeLeft } from "./clock";
 import { zone } from "./format";
-import { type StreamEvent, startStream, stopStream } from "./stream";
+import { gap, type StreamEvent, startStream, stopStream } from "./stream";
 import { either, lang, type TextKey } from "./text";
 import type { Case, City, Department, Role, Task, WorkTask } from "./types";
 
@@ -263,10 +263,14 @@ export const position = computed(() => {
 
 // ---- changes ----
 
+/** How many versions were new to us, ever. */
+let news = 0;
+
 /** Keep what is newer: answers may overtake each other, and a list item knows less than the case itself. */
 export function learn(c: Case, isNew = false) {
 	const known = cases.get(c.case_id);
 	const next: Known = { case: c, asOf: serverNow() };
+	if (!known || c.version > known.peek().case.version) news++;
 	if (!known) {
 		cases.set(c.case_id, signal(next));
 		if (isNew && !isTerminal(c)) unread.value = new Set(unread.peek()).add(c.case_id);
@@ -405,7 +409,11 @@ export async function loadList(onPage: () => void = () => {}) {
 
 function onEvent(message: StreamEvent) {
 	if (message.event === "resync" || message.event === "reload") {
-		void loadList();
+		const before = news;
+		void loadList().then(() => {
+			const seconds = message.silent ?? 0;
+			if (seconds > 10 && news > before) gap.value = { changes: news - before, seconds };
+		});
 		if (message.event === "resync") resynced.value++;
 		return;
 	}

@@ -9,6 +9,8 @@ const RETRY_MIN_MS = 500;
 const RETRY_MAX_MS = 10_000;
 
 export interface StreamEvent {
+	/** Of a `reload`: how long nothing was heard, seconds. */
+	silent?: number;
 	id: string;
 	event: string;
 	data: string;
@@ -77,7 +79,7 @@ const pause = (ms: number) =>
 		};
 	});
 
-async function readOnce(lastId: string, abort: AbortController, onOpen: () => void, onEvent: (event: StreamEvent) => void) {
+async function readOnce(lastId: string, abort: AbortController, onOpen: (silentMs: number) => void, onEvent: (event: StreamEvent) => void) {
 	const headers: Record<string, string> = { accept: "text/event-stream" };
 	if (lastId) headers["last-event-id"] = lastId;
 	const answer = await fetch("/api/v1/stream", {
@@ -102,7 +104,7 @@ async function readOnce(lastId: string, abort: AbortController, onOpen: () => vo
 	connected.value = true;
 	attempts.value = 0;
 	heardAt.value = Date.now();
-	onOpen();
+	onOpen(silentMs);
 	// A server that stops without closing would hold us for ever: give the connection up after twice the silence.
 	const watch = setInterval(() => {
 		if (Date.now() - heardAt.value > 2 * SILENCE_MS) void reader.cancel();
@@ -135,9 +137,9 @@ export async function startStream(onEvent: (event: StreamEvent) => void) {
 	let opened = false;
 	while (!abort.signal.aborted) {
 		try {
-			await readOnce(lastId, abort, () => {
+			await readOnce(lastId, abort, (silentMs) => {
 				// Nothing to resume from yet: what happened in the break can only be read as a whole.
-				if (opened && !lastId) onEvent({ id: "", event: "reload", data: "" });
+				if (opened && !lastId) onEvent({ id: "", event: "reload", data: "", silent: Math.round(silentMs / 1000) });
 				opened = true;
 			}, (event) => {
 				if (event.id) lastId = event.id;

@@ -83,10 +83,11 @@ function Option({ item, at, query, lead, assisting, current, choose, assist }: {
 				{item.open_tasks != null && <span>{t("cand.load", { n: item.open_tasks })}</span>}
 			</div>
 			{!lead && !assisting && (
-				<button class="btn g" data-testid="dept-assist" data-code={item.department} tabIndex={-1} onClick={(e) => {
+				// For the mouse alone: on the keyboard it is Tab.
+				<span class="btn g" data-testid="dept-assist" data-code={item.department} onClick={(e) => {
 					e.stopPropagation();
 					assist();
-				}}>{t("panel.assist")}{current && <span class="k">Tab</span>}</button>
+				}}>{t("panel.assist")}{current && <span class="k">Tab</span>}</span>
 			)}
 		</div>
 	);
