@@ -59,13 +59,13 @@ function current(): Case | undefined {
 /** Keys pressed while a step of the selected case was under way, or before its panel stood: they count in their order. */
 let ahead: { key: string; shift: boolean; id: string; at: number }[] = [];
 
-const EARLY_MS = 5_000; // what was pressed longer ago was meant for something else by now
+const EARLY_MS = 15_000; // what was pressed longer ago was meant for something else by now
 
 /** A step is on its way, or its panel has had its Enter and waits for what it proposes. */
 const isBusy = (id: string) => sending.value.has(id) || panelEarly.value;
 
 effect(() => {
-	void panel.value;
+	void [panel.value, sending.value, panelEarly.value]; // whichever ends first wakes us
 	const next = ahead[0];
 	if (next && !isBusy(next.id)) setTimeout(catchUp, 0);
 });

@@ -6,6 +6,7 @@ import { zone } from "./format";
 import { gap, type StreamEvent, startStream, stopStream } from "./stream";
 import { either, lang, type TextKey } from "./text";
 import type { Case, City, Department, Role, Task, WorkTask } from "./types";
+import { more, panel, replay } from "./ui";
 
 const OPEN_STATES = "new,verifying,to_file,to_dispatch,assigned,handling,review,checking,to_close";
 const PAGE = 200;
@@ -238,6 +239,10 @@ export function select(id: string | null) {
 	if (selected.peek() === id) return;
 	batch(() => {
 		selected.value = id;
+		// A panel belongs to its case; a step under way goes on and says how it ended.
+		panel.value = null;
+		more.value = false;
+		replay.value = null;
 		if (id && unread.peek().has(id)) {
 			const rest = new Set(unread.peek());
 			rest.delete(id);

@@ -2,10 +2,12 @@ import os
 import sys
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from desk import CHROMIUM, PLAIN  # noqa: E402
+
+expect.set_options(timeout=20_000)  # what comes at once on a machine of its own may take its time on a busy one
 
 SMALL = {"width": 1366, "height": 768}  # case and map share a place: nothing is drawn that nobody looks at
 WIDE = {"width": 1920, "height": 1080}

@@ -150,4 +150,9 @@ class Keys:
         expect(self.page.get_by_test_id("case")).to_have_attribute("data-state", state)
 
     def wait(self, city, state):
-        wait_for(lambda: city.value("SELECT state FROM tongguan.cases WHERE case_id::text = %s", self.case) == state, what=f"{self.case} {state}")
+        def said():
+            return self.page.locator("[data-testid=toast], .foot .note, .disp").all_inner_texts()
+        try:
+            wait_for(lambda: city.value("SELECT state FROM tongguan.cases WHERE case_id::text = %s", self.case) == state, what=f"{self.case} {state}")
+        except AssertionError as failed:
+            raise AssertionError(f"{failed}; the page says {said()}") from None

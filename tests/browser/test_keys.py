@@ -48,7 +48,7 @@ def test_keys__a_routine_case_from_arrival_to_close(opened, chromium, city, kind
     desk.find()
     for key in ("a", "f", "Enter", "d", "Enter"):
         desk.press(key)  # one after the other: each waits for the step before it, not for the operator
-    expect(desk.row()).to_have_attribute("data-state", "assigned")
+    desk.wait(city, "assigned")
     to_dispatch = desk.count
     assert to_dispatch == 5
     dept.find()
@@ -57,7 +57,7 @@ def test_keys__a_routine_case_from_arrival_to_close(opened, chromium, city, kind
     dept.press("b")
     dept.type("已修复")
     dept.press("Control+Enter")
-    expect(desk.row()).to_have_attribute("data-state", "review")
+    desk.wait(city, "review")
     desk.find()
     desk.press("v", "Enter")
     desk.state("checking")

@@ -122,7 +122,7 @@ def test_looks__the_map_is_never_black_and_tells_cases_by_shape(wide, city, scen
     page = wide
     Desk(page, city).sign_in("shift_lead", scene["to_dispatch"])
     expect(page.get_by_test_id("map")).to_have_attribute("data-ready", "true", timeout=60_000)
-    expect(page.locator("[data-marks]")).to_be_visible()
+    expect(page.locator("[data-marks]")).to_be_visible(timeout=30_000)
     marks = int(page.locator("[data-marks]").get_attribute("data-marks"))
     assert marks >= 3 and int(page.locator("[data-grids]").get_attribute("data-grids")) <= marks
     colours = page.evaluate("""async () => {
