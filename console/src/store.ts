@@ -500,8 +500,9 @@ export function closeDesk() {
 }
 
 // An address of a case pasted or followed opens that case.
-addEventListener("hashchange", () => {
-	const wanted = /^#case=(.+)$/.exec(location.hash)?.[1];
+addEventListener("hashchange", (event) => {
+	// What was asked for, not what the address has become since.
+	const wanted = /^#case=(.+)$/.exec(new URL(event.newURL).hash)?.[1];
 	if (wanted && session.peek()) select(decodeURIComponent(wanted));
 });
 

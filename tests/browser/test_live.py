@@ -216,7 +216,7 @@ def crowd(city, kind):  # noqa: F811
 def test_live__ten_thousand_open_cases_without_a_stutter(page, city, crowd):
     Desk(page, city).sign_in("shift_lead")
     count = page.get_by_test_id("view-open").locator("em")
-    wait_for(lambda: "+" not in count.inner_text() and int(count.inner_text().replace(",", "")) >= crowd, 120, every=0.3, what="all cases")
+    wait_for(lambda: "+" not in count.inner_text() and int(count.inner_text().replace(",", "")) >= crowd, 300, every=0.3, what="all cases")
     page.get_by_test_id("view-open").click()
     page.evaluate("document.activeElement.blur()")
     figures = page.evaluate(WALK, [40])
