@@ -11,23 +11,20 @@ SECONDS = 30
 
 # Copies of one dispatched case, each with its task, its handling clock and all five levels. The first come due one after the other
 # from `begin` on, all the rest in a month.
-COPIES = """
-WITH one AS (SELECT c.case_id AS old_case, t.task_id AS old_task, k.clock_id AS old_clock FROM tongguan.case_file c
-	JOIN tongguan.case_task t USING (case_id) JOIN tongguan.clock k USING (case_id) WHERE c.case_id = %(case)s AND k.kind = 'handle'),
-made AS MATERIALIZED (SELECT n, gen_random_uuid() AS new_case, gen_random_uuid() AS new_task FROM generate_series(1, %(many)s) n),
-cases AS (INSERT INTO tongguan.case_file SELECT (jsonb_populate_record(c, jsonb_build_object('case_id', m.new_case,
+COPIES = ("""
+CREATE TEMPORARY TABLE made AS SELECT n, gen_random_uuid() AS new_case, gen_random_uuid() AS new_task FROM generate_series(1, %(many)s) n""", """
+INSERT INTO tongguan.case_file SELECT (jsonb_populate_record(c, jsonb_build_object('case_id', m.new_case,
 		'case_no', '99999920000101' || lpad(m.n::text, 6, '0'), 'log_seq', 0, 'log_hash', NULL))).*
-	FROM one, made m, tongguan.case_file c WHERE c.case_id = one.old_case),
-tasks AS (INSERT INTO tongguan.case_task SELECT (jsonb_populate_record(t, jsonb_build_object('case_id', m.new_case, 'task_id', m.new_task))).*
-	FROM one, made m, tongguan.case_task t WHERE t.task_id = one.old_task),
-clocks AS (INSERT INTO tongguan.clock (case_id, task_id, kind, state, limit_text, unit, amount_us, calendar, started_at, due_at)
+	FROM made m, tongguan.case_file c WHERE c.case_id = %(case)s""", """
+INSERT INTO tongguan.case_task SELECT (jsonb_populate_record(t, jsonb_build_object('case_id', m.new_case, 'task_id', m.new_task))).*
+	FROM made m, tongguan.case_task t WHERE t.case_id = %(case)s""", """
+INSERT INTO tongguan.clock (case_id, task_id, kind, state, limit_text, unit, amount_us, calendar, started_at, due_at)
 	SELECT m.new_case, m.new_task, k.kind, k.state, k.limit_text, k.unit, k.amount_us, k.calendar, k.started_at, now() + interval '31 days'
-	FROM one, made m, tongguan.clock k WHERE k.clock_id = one.old_clock RETURNING clock_id, case_id)
+	FROM made m, tongguan.clock k WHERE k.case_id = %(case)s AND k.kind = 'handle'""", """
 INSERT INTO tongguan.clock_due (clock_id, level, case_id, fire_at, supervise)
 	SELECT k.clock_id, l, k.case_id, CASE WHEN l = 0 AND m.n <= %(soon)s THEN to_timestamp(%(begin)s) + m.n * interval '1 s' / %(rate)s
 		ELSE now() + interval '30 days' + l * interval '1 hour' END, 0
-	FROM clocks k JOIN made m ON m.new_case = k.case_id, generate_series(0, 4) l
-"""
+	FROM tongguan.clock k JOIN made m ON m.new_case = k.case_id, generate_series(0, 4) l""")
 LATE = """SELECT extract(epoch FROM d.fired_at - d.fire_at)::float, (SELECT count(*) FROM tongguan.case_entry e WHERE e.case_id = d.case_id)
 	FROM tongguan.clock_due d JOIN tongguan.case_file c USING (case_id)
 	WHERE c.case_no LIKE '99999920000101%%' AND d.fired_at IS NOT NULL"""
@@ -46,7 +43,11 @@ def bench():
             city.api().act(doc["case_id"], action, **fields)
         soon, begin = RATE * SECONDS, time.time() + 60 + CLOCKS / 4000
         with city.pg() as conn:
-            conn.execute(COPIES, {"case": doc["case_id"], "many": CLOCKS, "soon": soon, "begin": begin, "rate": float(RATE)})
+            conn.execute("SET session_replication_role = replica")  # copies of what was checked: no keys, no words
+            for sql in COPIES:
+                conn.execute(sql, {"case": doc["case_id"], "many": CLOCKS, "soon": soon, "begin": begin, "rate": float(RATE)})
+                if sql == COPIES[0]:
+                    conn.execute("ANALYZE made")
             conn.execute("ANALYZE")
         left = begin - time.time()
         assert left > 0, f"the copies took {-left:.0f} s too long; set BENCH_CLOCKS lower"

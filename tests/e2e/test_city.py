@@ -1,12 +1,15 @@
 """A city folder: 徐汇 alive, every mistake named before anything changes, and a new version taken up by roles that run."""
 import csv
+import functools
 import json
 import os
+import random
 import re
 import shutil
 import threading
+import time
 import uuid
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 
 import harness
 import pytest
@@ -55,6 +58,78 @@ def test_xuhui__every_made_up_report_is_stored_in_its_street_and_becomes_a_case(
     harness.wait_for(lambda: xuhui.value("SELECT count(*) FROM tongguan.incidents WHERE rule_id = 'xh.flooded-road'"
                                          " AND event_count = 3"), 60, what="the flood as one incident")
     assert {rule.split(".")[0] for (rule,) in xuhui.rows("SELECT DISTINCT rule_id FROM tongguan.incidents")} == {"xh"}
+
+
+# ---- its deadlines over three years, by an oracle of the test's own -------------------------------------------------------------
+
+ZONE = timezone(timedelta(hours=8))
+WEEK = {"office": (range(1, 6), [(8, 12), (14, 18)], 8), "allday": (range(1, 8), [(0, 24)], 24)}
+
+
+@functools.cache
+def working_days(calendar):
+    """date → its periods, as city.yaml and calendar.csv say."""
+    with open(os.path.join(XUHUI, "calendar.csv"), encoding="utf-8") as rows:
+        special = {r["date"]: r["kind"] for r in csv.DictReader(rows) if r["calendar"] == calendar}
+    weekdays, periods, _ = WEEK[calendar]
+
+    def of(day):
+        kind = special.get(day.isoformat(), "work" if day.isoweekday() in weekdays else "off")
+        return {"work": periods, "half": periods[:1], "off": []}[kind]
+    return of
+
+
+def later(periods_of, start, seconds, pauses):
+    """The instant at which so many seconds of working time without the pauses are used up; periods_of None: all time counts."""
+    day, left = start.date(), seconds
+    while True:
+        midnight = datetime(day.year, day.month, day.day, tzinfo=ZONE)
+        for a, b in periods_of(day) if periods_of else [(0, 24)]:
+            spans = [(max(midnight + timedelta(hours=a), start), midnight + timedelta(hours=b))]
+            for x, y in pauses:
+                spans = [s for p, q in spans for s in ((p, min(q, x)), (max(p, y), q)) if s[0] < s[1]] if spans else []
+            for p, q in spans:
+                if (q - p).total_seconds() >= left > 0:
+                    return p + timedelta(seconds=left)
+                left -= max(0.0, (q - p).total_seconds())
+        day += timedelta(days=1)
+
+
+def test_xuhui__deadlines_of_three_years_are_those_of_an_oracle(xuhui):
+    seed = int(os.environ.get("TG_TEST_SEED", str(time.time_ns() % 1_000_000)))
+    print(f"seed {seed} (TG_TEST_SEED)")
+    rng, api = random.Random(seed), xuhui.api()
+    for _ in range(250):
+        calendar, unit = rng.choice(list(WEEK)), rng.choice(["h", "wh", "wd", "nd"])
+        start = datetime(2024, 1, 1, tzinfo=ZONE) + timedelta(seconds=rng.randrange(3 * 365 * 86400 - 60 * 86400))
+        amount = rng.choice([0.25, 1, 2, 5, 15]) if unit in ("wd", "nd") else rng.choice([0.5, 1, 2, 4, 48])
+        per = {"h": 3600, "wh": 3600, "nd": 86400, "wd": WEEK[calendar][2] * 3600}[unit]
+        periods_of = working_days(calendar) if unit in ("wh", "wd") else None
+        body = {"calendar": calendar, "start": start.isoformat(), "limit": f"{amount}{unit}"}
+        seconds, pauses = amount * per, []
+        if rng.random() < .5:  # granted at once: so much more of the same
+            body["extensions"] = [{"at": start.isoformat(), "limit": f"{amount}{unit}"}]
+            seconds *= 2
+        due = later(periods_of, start, seconds, [])
+        for _ in range(rng.randrange(3)):  # suspended while it runs, resumed up to nine days later
+            begin = (pauses[-1][1] if pauses else start) + timedelta(seconds=1)
+            if (due - begin).total_seconds() < 2:
+                break
+            x = begin + timedelta(seconds=int(rng.random() * (due - begin).total_seconds()))
+            pauses.append((x, x + timedelta(seconds=rng.randrange(1, 9 * 86400))))
+            due = later(periods_of, start, seconds, pauses)
+        body["pauses"] = [{"from": x.isoformat(), "to": y.isoformat()} for x, y in pauses]
+        status, doc = api("POST", "/api/v1/deadline/explain", body)
+        assert status == 200, (body, doc)
+        assert datetime.fromisoformat(doc["due_at"]) == due, (body, doc["due_at"], due)
+        counted = sum((datetime.fromisoformat(p["to"]) - datetime.fromisoformat(p["from"])).total_seconds() for p in doc["periods"])
+        assert abs(counted - seconds) < 1e-3, body
+        off = {s["date"] for s in doc["skipped"]}
+        counted_days = {datetime.fromisoformat(p["from"]).astimezone(ZONE).date().isoformat() for p in doc["periods"]}
+        assert not off & counted_days, body
+        if periods_of and not pauses:  # every day without working time between the first and the last is named
+            days = [start.date() + timedelta(days=n) for n in range((due.astimezone(ZONE).date() - start.date()).days + 1)]
+            assert {d.isoformat() for d in days if not periods_of(d)} <= off, body
 
 
 def test_xuhui__has_its_streets_types_departments_and_cells(xuhui):
@@ -169,6 +244,13 @@ def line(number, pattern, to):
     return change
 
 
+def add(name, text):
+    def change(folder):
+        with open(folder / name, "a", encoding="utf-8") as out:
+            out.write(text)
+    return change
+
+
 MISTAKES = {
     "an open ring": (open_ring, r"streets.geojson:3: feature 3: a ring is open"),
     "a ring that crosses itself": (crossed_ring, r"streets.geojson:1: feature 1 \"310104003\": Self-intersection at 121"),
@@ -200,6 +282,12 @@ MISTAKES = {
     "too wide a halo": (edit("city.yaml")(lambda text: text.replace("halo_m: 500", "halo_m: 5000")), r"city.yaml:1: halo_m is larger"),
     "YAML that is none": (edit("city.yaml")(lambda text: text + " - [\n"), r"city.yaml:\d+:\d+: "),
     "a missing table": (lambda folder: os.remove(folder / "departments.csv"), r"departments.csv: is missing"),
+    "a unit of nobody": (add("departments.csv", "X1,某,,,,,,,,,office,NOSUCH,\n"), r"departments.csv:47: parent: there is no department \"NOSUCH\""),
+    "a unit of itself": (add("departments.csv", "X1,某,,,,,,,,,office,X1,\n"), r"departments.csv:47: parent: it is its own unit"),
+    "a street that is not there": (add("departments.csv", "X1,某,,,,,,,,,office,,天平;NOSUCH\n"), r"departments.csv:47: streets: there is no street \"NOSUCH\""),
+    "a roster of nobody": (add("duty.csv", "department,weekdays,period,name\nCGJ,1-5,08:00-18:00,\n"), r"duty.csv:2: name is empty"),
+    "a night in one row": (add("duty.csv", "department,weekdays,period,name\nCGJ,1-5,18:00-08:00,A\n"), r"duty.csv:2: period is none"),
+    "an eighth day": (add("duty.csv", "department,weekdays,period,name\nCGJ,1-8,08:00-18:00,A\n"), r"duty.csv:2: weekdays"),
     "a short row": (edit("catalog.csv")(line(7, r",[a-z]+,$", "")), r"catalog.csv:7: the row has another number of fields"),
 }
 
