@@ -104,6 +104,7 @@ export interface Case {
 	done_at?: string | null;
 	closed_at?: string | null;
 	due_at?: string | null;
+	handle_limit?: string | null;
 	/** Of the lead's handling clock, which runs from dispatch while the case may still wait to be signed. */
 	handle_due_at?: string | null;
 	overdue?: boolean;

@@ -1,4 +1,4 @@
-"""Takes docs/console-zh.png and docs/console-en.png: a morning's reports of Boston, worked on by the demo accounts.
+"""Takes docs/console-*.png: a morning's reports of Boston, worked on by the demo accounts.
 
     build/deps/venv/bin/python tests/browser/screenshots.py [FOLDER]
 
@@ -10,7 +10,7 @@ import sys
 
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.dirname(FOLDER), FOLDER]
-from desk import CHROMIUM, Desk  # noqa: E402
+from desk import CHROMIUM, PLAIN, Desk  # noqa: E402
 from harness import HERE, ROOT, City, wait_for  # noqa: E402
 from playwright.sync_api import expect, sync_playwright  # noqa: E402
 
@@ -42,6 +42,8 @@ def work(city, ids):
             signer.act_task(task, "sign")
             if i % 3 == 0:
                 signer.act_task(task, "complete", result="已修复")
+                if i % 2 == 0:
+                    desk.act(case, "send_check")
 
 
 def set_back(city, ids):
@@ -62,6 +64,8 @@ def shoot(browser, city, case, lang, theme, explained, path):
     context = browser.new_context(viewport=SIZE, device_scale_factor=SCALE, locale="zh-CN")
     page = context.new_page()
     page.add_init_script(f"localStorage.setItem('lang', '{lang}'); localStorage.setItem('theme', '{theme}')")
+    page.set_default_timeout(60_000)
+    expect.set_options(timeout=60_000)
     desk = Desk(page, city).sign_in("shift_lead", case)
     page.get_by_test_id("view-open").click()
     page.evaluate("document.activeElement.blur()")
@@ -77,6 +81,27 @@ def shoot(browser, city, case, lang, theme, explained, path):
         page.keyboard.press("w")
         expect(page.locator("table.why")).to_be_visible()
     page.screenshot(path=path)
+    context.close()
+
+
+def shoot_other(browser, city, name, who, lang, theme, folder, viewport, keys="", case=None, scale=0.75, **more):
+    """A page of another role, or a panel that keys open."""
+    context = browser.new_context(viewport=viewport, device_scale_factor=scale, locale="zh-CN", **more)
+    page = context.new_page()
+    page.add_init_script(f"localStorage.setItem('lang', '{lang}'); localStorage.setItem('theme', '{theme}')")
+    desk = Desk(page, city)
+    if who == "inspector":
+        desk.enter(who)
+        expect(page.get_by_test_id("phone-task").first).to_be_visible(timeout=30_000)
+    else:
+        desk.sign_in(who, case)
+        expect(page.get_by_test_id("log").first).to_be_visible(timeout=30_000)
+    page.evaluate("document.activeElement.blur()")
+    for key in keys:
+        page.keyboard.press(key)
+    if "d" in keys:
+        expect(page.get_by_test_id("dispatch-due")).to_be_visible(timeout=30_000)
+    page.screenshot(path=os.path.join(folder, f"console-{name}.png"))
     context.close()
 
 
@@ -99,6 +124,15 @@ def main(folder):
             browser = play.chromium.launch(executable_path="/usr/bin/chromium", args=CHROMIUM)
             for case, lang, theme, explained in ((nearly, "zh", "light", False), (handled, "en", "dark", True)):
                 shoot(browser, city, case, lang, theme, explained, os.path.join(folder, f"console-{lang}.png"))
+            browser.close()
+            browser = play.chromium.launch(executable_path="/usr/bin/chromium", args=PLAIN)
+            desk = {"width": 1366, "height": 768}
+            shoot_other(browser, city, "dispatch", "shift_lead", "zh", "dark", folder, desk, "d", nearly, scale=1)
+            shoot_other(browser, city, "tasks", "department", "en", "light", folder, desk, scale=1)
+            lon, lat = city.rows("SELECT ST_X(geom), ST_Y(geom) FROM tongguan.cases WHERE state = 'checking' AND geom IS NOT NULL"
+                                 " ORDER BY due_at LIMIT 1")[0]
+            shoot_other(browser, city, "phone", "inspector", "zh", "light", folder, {"width": 360, "height": 800}, scale=2,
+                        geolocation={"longitude": lon + 0.004, "latitude": lat + 0.001, "accuracy": 6}, permissions=["geolocation"])
             browser.close()
 
 

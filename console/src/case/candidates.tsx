@@ -69,7 +69,7 @@ function Option({ item, at, query, lead, assisting, current, choose, assist }: {
 				<div class="nm"><Marked item={item} query={query} />
 					{lead && <span class="role l">{t("role.lead")}</span>}
 					{assisting && <span class="role">{t("role.assist")}</span>}
-					{!lead && !assisting && item.role === "assist" && <span class="said">{t("cand.assist")}</span>}
+					{!lead && !assisting && item.role === "assist" && reasons.length > 0 && <span class="said">{t("cand.assist")}</span>}
 				</div>
 				{(reasons.length > 0 || item.on_duty === false) && (
 					<p class="reasons">

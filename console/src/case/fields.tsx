@@ -189,13 +189,14 @@ function TextField({ field, values, set }: Props) {
 	);
 }
 
-const SPANS = ["2wh", "4wh", "1wd", "2wd", "3wd", "5wd"];
+/** An extension counts as the limit does: in working time, or by the clock. */
+const SPANS = { working: ["2wh", "4wh", "1wd", "2wd", "5wd"], continuous: ["2h", "4h", "24h", "3nd", "7nd"] };
 
 /** A stretch of working time: the usual ones by a key, any other typed. */
-function Span({ field, values, set, task }: Props) {
+function Span({ field, c, values, set, task }: Props) {
 	const value = String(values.value[field.name] ?? "");
-	const original = task?.clock?.limit;
-	const spans = [...new Set([...(typeof original === "string" ? [original] : []), ...SPANS])].slice(0, 6);
+	const original = String(task?.clock?.limit ?? c.handle_limit ?? "");
+	const spans = [...new Set([...(original ? [original] : []), ...SPANS[/w[hd]$/.test(original) ? "working" : "continuous"]])].slice(0, 6);
 	const at = spans.indexOf(value);
 	return (
 		<div class="fld" tabIndex={0} data-first role="radiogroup" aria-label={t(field.label)}

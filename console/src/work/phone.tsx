@@ -50,10 +50,13 @@ function Sketch({ c, city: known }: { c: Case; city: City | null }) {
 	const me = here.value;
 	const far = away(c);
 	const scale = Math.cos((c.lat * Math.PI) / 180) * 111_320; // metres a degree of longitude
-	const span = Math.max(500, Math.min(6000, (far ?? 400) * 1.5)); // metres across
+	const wide = me ? Math.abs(me.lon - c.lon) * scale : 0;
+	const high = me ? Math.abs(me.lat - c.lat) * 111_320 : 0;
+	// Metres across: both must have room for their marks, and the words beside me.
+	const span = Math.max(500, Math.min(20_000, Math.max(wide * 1.9, (high * 2 * MAP_WIDTH) / MAP_HEIGHT)));
 	const px = MAP_WIDTH / span;
 	// Between me and the case when both are known, else around the case.
-	const mid = me && far !== null && far < 5000 ? [(me.lon + c.lon) / 2, (me.lat + c.lat) / 2] as const : [c.lon, c.lat] as const;
+	const mid = me && far !== null && far < 8000 ? [(me.lon + c.lon) / 2, (me.lat + c.lat) / 2] as const : [c.lon, c.lat] as const;
 	const x = (lon: number) => MAP_WIDTH / 2 + (lon - mid[0]) * scale * px;
 	const y = (lat: number) => MAP_HEIGHT / 2 - (lat - mid[1]) * 111_320 * px;
 	const path = rings(known?.streets).map((ring) => ring.map(([lon = 0, lat = 0], i) => `${i ? "L" : "M"}${x(lon).toFixed(0)} ${y(lat).toFixed(0)}`).join("")).join("");
