@@ -25,11 +25,11 @@ def test_contract__schemathesis_finds_nothing(city, tmp_path):
     assert made.returncode == 0, made.stderr
     command = [os.path.join(ROOT, "build/deps/venv/bin/schemathesis"), "run", f"http://{city.address}/openapi.json",
                "-H", f"Authorization: Bearer {made.stdout.strip()}", "--checks", ",".join(CHECKS), "--phases", "examples,coverage,fuzzing",
-               "-n", "6", "--seed", "7", "--workers", "1", "--request-timeout", "15", "--warnings", "off", "--no-color",
+               "-n", "4", "--seed", "7", "--workers", "1", "--request-timeout", "15", "--warnings", "off", "--no-color",
                "--generation-database", "none"]
     for path in LEFT_OUT:
         command += ["--exclude-path", path]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
 
 
