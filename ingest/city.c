@@ -22,8 +22,9 @@ static const char cells_sql[] =
 	"SELECT c.id, c.cell_id, c.street, s.district, encode(ST_AsBinary(c.geom), 'hex')"
 	" FROM tongguan.grid_cell c LEFT JOIN tongguan.street s ON s.code = c.street"
 	" WHERE c.id > $1::integer ORDER BY c.id LIMIT " PAGE_ROWS;
-static const char devices_sql[] = "SELECT device_id, ST_X(geom), ST_Y(geom) FROM tongguan.device"
-				  " WHERE device_id > $1 ORDER BY device_id LIMIT " PAGE_ROWS;
+static const char devices_sql[] =
+	"SELECT device_id, ST_X(geom), ST_Y(geom), source_kind FROM tongguan.device"
+	" WHERE device_id > $1 ORDER BY device_id LIMIT " PAGE_ROWS;
 static const char types_sql[] = "SELECT type_code FROM tongguan.case_type WHERE type_code > $1"
 				" ORDER BY type_code LIMIT " PAGE_ROWS;
 
@@ -77,8 +78,9 @@ static int add_cell(struct tg_atlas *atlas, const PGresult *res, int row, const 
 static int add_device(struct tg_atlas *atlas, const PGresult *res, int row, const char **ret_why)
 {
 	struct tg_lonlat at = {tg_pg_f64(res, row, 1), tg_pg_f64(res, row, 2)};
-	int rc = tg_atlas_add_device(
-		atlas, tg_pg_text(res, row, 0), tg_pg_null(res, row, 1) ? NULL : &at);
+	int rc = tg_atlas_add_device(atlas, tg_pg_text(res, row, 0),
+		tg_pg_null(res, row, 1) ? NULL : &at,
+		tg_pg_i64(res, row, 3) == TONGGUAN__V1__SOURCE_KIND__VEHICLE);
 
 	*ret_why = tg_err_text(rc);
 	return rc;

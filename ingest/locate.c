@@ -7,11 +7,11 @@
 
 #include "base/arena.h"
 #include "base/map.h"
+#include "proto/region.h"
 
-#define TYPE_CODES      100000 /* five digits */
-#define CITY_BYTES_MAX  ((size_t)256 << 20)
-#define CITY_BLOCK      ((size_t)64 << 10)
-#define METRES_A_DEGREE (TG_EARTH_RADIUS_M * M_PI / 180)
+#define TYPE_CODES     100000 /* five digits */
+#define CITY_BYTES_MAX ((size_t)256 << 20)
+#define CITY_BLOCK     ((size_t)64 << 10)
 /* A halo is measured flat here and on the sphere where it is judged: a little too wide loses
  * nothing. */
 #define HALO_MARGIN      1.01
@@ -22,14 +22,13 @@ struct cell {
 };
 
 struct device {
-	bool placed;
+	bool placed, moves;
 	struct tg_lonlat at;
 };
 
 struct tg_atlas {
 	struct tg_atlas_frame frame;
-	double region_lon, region_lat; /* degrees a region spans */
-	int32_t columns, rows;
+	struct tg_regions regions;
 	struct tg_polyindex *index;
 	struct cell *cells;
 	size_t cells_count, cells_cap;
@@ -38,22 +37,11 @@ struct tg_atlas {
 	uint8_t types[TYPE_CODES / 8];
 };
 
-static int32_t regions_across(double span_m, double region_m)
-{
-	double n = ceil(span_m / region_m);
-
-	if (!(n >= 1))
-		return 1;
-	return n > 10000 ? 10000 : (int32_t)n;
-}
-
 int tg_atlas_new(const struct tg_atlas_frame *frame, struct tg_atlas **ret)
 {
 	struct tg_atlas *city = calloc(1, sizeof(*city));
-	double middle = (frame->min_lat + frame->max_lat) / 2, metres_lon;
 	int rc;
 
-	assert(frame->region_m > 0);
 	if (!city)
 		return -TG_ENOMEM;
 	if (frame->halo_m > HALO_REGIONS_MAX * frame->region_m) {
@@ -61,14 +49,8 @@ int tg_atlas_new(const struct tg_atlas_frame *frame, struct tg_atlas **ret)
 		return -TG_ERANGE;
 	}
 	tg_arena_init(&city->memory, CITY_BLOCK, CITY_BYTES_MAX);
-	metres_lon = METRES_A_DEGREE * cos(middle * M_PI / 180);
-	city->frame = *frame;
-	city->region_lat = frame->region_m / METRES_A_DEGREE;
-	city->region_lon = frame->region_m / metres_lon;
-	city->columns =
-		regions_across((frame->max_lon - frame->min_lon) * metres_lon, frame->region_m);
-	city->rows = regions_across(
-		(frame->max_lat - frame->min_lat) * METRES_A_DEGREE, frame->region_m);
+	tg_regions_init(&city->regions, (struct tg_lonlat){frame->min_lon, frame->min_lat},
+		(struct tg_lonlat){frame->max_lon, frame->max_lat}, frame->region_m);
 	rc = tg_polyindex_new(&city->index);
 	if (!rc)
 		rc = tg_map_new(0, &city->devices);
@@ -132,13 +114,13 @@ int tg_atlas_add_cell(struct tg_atlas *city, struct tg_slice cell_id, struct tg_
 }
 
 int tg_atlas_add_device(
-	struct tg_atlas *city, struct tg_slice device_id, const struct tg_lonlat *at)
+	struct tg_atlas *city, struct tg_slice device_id, const struct tg_lonlat *at, bool vehicle)
 {
 	struct device *device = tg_arena_alloc(&city->memory, sizeof(*device));
 
 	if (!device)
 		return -TG_ENOMEM;
-	*device = (struct device){.placed = at != NULL};
+	*device = (struct device){.placed = at != NULL, .moves = vehicle || !at};
 	if (at)
 		device->at = *at;
 	return tg_map_put(city->devices, device_id, device);
@@ -184,28 +166,9 @@ size_t tg_atlas_cells(const struct tg_atlas *city)
 	return city->cells_count;
 }
 
-static int32_t clamp(double cell, int32_t count)
+static bool is_report(const tg_event_pb *ev)
 {
-	if (!(cell > 0))
-		return 0;
-	return cell >= count ? count - 1 : (int32_t)cell;
-}
-
-/* Which regions lie within reach_m of the point: a rectangle of columns and rows. The outermost
- * regions reach to infinity, so a place outside the city has one too. */
-struct reach {
-	int32_t left, right, bottom, top;
-};
-
-static struct reach region_reach(const struct tg_atlas *city, struct tg_lonlat p, double reach_m)
-{
-	double x = (p.lon - city->frame.min_lon) / city->region_lon;
-	double y = (p.lat - city->frame.min_lat) / city->region_lat;
-	double dx = reach_m / (METRES_A_DEGREE * cos(p.lat * M_PI / 180)) / city->region_lon;
-	double dy = reach_m / METRES_A_DEGREE / city->region_lat;
-
-	return (struct reach){clamp(x - dx, city->columns), clamp(x + dx, city->columns),
-		clamp(y - dy, city->rows), clamp(y + dy, city->rows)};
+	return ev->payload_case == TONGGUAN__V1__EVENT__PAYLOAD_REPORT;
 }
 
 static void add_halo(struct tg_place *place, int32_t partition)
@@ -223,35 +186,28 @@ static void add_halo(struct tg_place *place, int32_t partition)
 /* An event without a type that is no report belongs to no cluster: its neighbours need no copy. */
 static bool may_cluster(const tg_event_pb *ev)
 {
-	return ev->type_code || ev->payload_case == TONGGUAN__V1__EVENT__PAYLOAD_REPORT;
+	return ev->type_code || is_report(ev);
 }
 
-static void assign_region(const struct tg_atlas *city, const tg_event_pb *ev, int32_t partitions,
-	struct tg_place *place)
+static void assign_region(const struct tg_atlas *city, const tg_event_pb *ev,
+	const struct tg_lonlat *home, int32_t partitions, struct tg_place *place)
 {
 	struct tg_lonlat p = {place->lon, place->lat};
-	struct reach own = region_reach(city, p, 0);
-	struct reach near = region_reach(city, p, city->frame.halo_m * HALO_MARGIN);
+	struct tg_region_reach near =
+		tg_regions_reach(&city->regions, p, city->frame.halo_m * HALO_MARGIN);
 
-	place->region = own.bottom * city->columns + own.left;
+	place->region = tg_regions_of(&city->regions, p);
 	if (place->by_source)
 		return;
-	place->partition = place->region % partitions;
+	/* A device that is fixed has one partition, however its fixes of itself wander. */
+	place->partition =
+		(home ? tg_regions_of(&city->regions, *home) : place->region) % partitions;
 	if (!may_cluster(ev))
 		return;
 	for (int32_t row = near.bottom; row <= near.top; row++) {
 		for (int32_t column = near.left; column <= near.right; column++)
-			add_halo(place, (row * city->columns + column) % partitions);
+			add_halo(place, (row * city->regions.columns + column) % partitions);
 	}
-}
-
-int32_t tg_locate_by_source(const char *source_id, int32_t partitions)
-{
-	uint32_t h = 2166136261; /* FNV-1a, 32 bits */
-
-	for (const unsigned char *p = (const unsigned char *)source_id; *p; p++)
-		h = (h ^ *p) * 16777619;
-	return (int32_t)(h % (uint32_t)partitions);
 }
 
 static struct tg_lonlat to_wgs84(const Tongguan__V1__Location *loc)
@@ -268,15 +224,16 @@ static struct tg_lonlat to_wgs84(const Tongguan__V1__Location *loc)
 }
 
 /* Sets the point, or leaves the place unknown. */
-static enum tg_reject find_point(
-	const struct tg_atlas *city, const tg_event_pb *ev, struct tg_place *place)
+static enum tg_reject find_point(const struct tg_atlas *city, const tg_event_pb *ev,
+	const struct device **ret_device, struct tg_place *place)
 {
-	bool report = ev->payload_case == TONGGUAN__V1__EVENT__PAYLOAD_REPORT;
+	bool report = is_report(ev);
 	const struct device *device = NULL;
 	struct tg_lonlat p;
 
 	if (!report || !ev->location)
 		device = tg_map_get(city->devices, tg_slice_cstr(ev->source_id));
+	*ret_device = report ? NULL : device;
 	if (!report && !device)
 		place->flags |= TG_FLAG_UNREGISTERED;
 	if (ev->location) {
@@ -293,22 +250,31 @@ static enum tg_reject find_point(
 	return TG_ACCEPT;
 }
 
+/* What moves stays with one partition: its geofences and its silence need its order. What a
+ * registered device is, the registry says: all its words come to one partition. */
+static bool moves(const tg_event_pb *ev, const struct device *device)
+{
+	if (device)
+		return device->moves;
+	return ev->source_kind == TONGGUAN__V1__SOURCE_KIND__VEHICLE ||
+	       ev->payload_case == TONGGUAN__V1__EVENT__PAYLOAD_POSITION;
+}
+
 enum tg_reject tg_locate(const struct tg_atlas *city, const tg_event_pb *ev, int32_t partitions,
 	struct tg_place *ret)
 {
 	struct tg_place place = {0};
-	enum tg_reject why = find_point(city, ev, &place);
+	const struct device *device;
+	enum tg_reject why = find_point(city, ev, &device, &place);
 	int32_t cell;
 
 	if (why)
 		return why;
 	if (ev->type_code && !type_known(city, ev->type_code))
 		place.flags |= TG_FLAG_UNKNOWN_TYPE;
-	/* What moves stays with one partition: its geofences and its silence need its order. */
-	place.by_source = !place.known || ev->source_kind == TONGGUAN__V1__SOURCE_KIND__VEHICLE ||
-			  ev->payload_case == TONGGUAN__V1__EVENT__PAYLOAD_POSITION;
+	place.by_source = !place.known || moves(ev, device);
 	if (place.by_source)
-		place.partition = tg_locate_by_source(ev->source_id, partitions);
+		place.partition = tg_partition_of_source(ev->source_id, partitions);
 	if (place.known) {
 		cell = tg_polyindex_find(city->index, (struct tg_lonlat){place.lon, place.lat});
 		if (cell >= 0) {
@@ -318,7 +284,7 @@ enum tg_reject tg_locate(const struct tg_atlas *city, const tg_event_pb *ev, int
 		} else {
 			place.flags |= TG_FLAG_OUTSIDE;
 		}
-		assign_region(city, ev, partitions, &place);
+		assign_region(city, ev, device ? &device->at : NULL, partitions, &place);
 	}
 	*ret = place;
 	return TG_ACCEPT;

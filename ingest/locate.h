@@ -47,8 +47,9 @@ void tg_atlas_free(struct tg_atlas *city); /* NULL is fine */
 TG_MUST int tg_atlas_add_cell(struct tg_atlas *city, struct tg_slice cell_id,
 	struct tg_slice street, struct tg_slice district, struct tg_slice shape,
 	const char **ret_why);
+/* at NULL: registered without a place. */
 TG_MUST int tg_atlas_add_device(
-	struct tg_atlas *city, struct tg_slice device_id, const struct tg_lonlat *at);
+	struct tg_atlas *city, struct tg_slice device_id, const struct tg_lonlat *at, bool vehicle);
 void tg_atlas_add_type(struct tg_atlas *city, struct tg_slice code);
 /* After the last add, before the first tg_locate(). */
 TG_MUST int tg_atlas_finish(struct tg_atlas *city);
@@ -58,8 +59,5 @@ size_t tg_atlas_cells(const struct tg_atlas *city);
  * when no place can be had and it is no report. */
 enum tg_reject tg_locate(const struct tg_atlas *city, const tg_event_pb *ev, int32_t partitions,
 	struct tg_place *ret);
-
-/* The partition of what moves or has no place. Stable for ever: windows live where it points. */
-int32_t tg_locate_by_source(const char *source_id, int32_t partitions);
 
 #endif

@@ -9,6 +9,7 @@
 #include "ingest/decode.h"
 #include "ingest/dedupe.h"
 #include "ingest/metrics.h"
+#include "proto/region.h"
 
 #define ARENA_BLOCK ((size_t)64 << 10)
 #define ARENA_MAX   ((size_t)16 << 20) /* 4096 fields of the largest event fit many times */
@@ -223,7 +224,7 @@ static int take_again(struct taking *t)
 		t->place = (struct tg_place){
 			.by_source = true,
 			.partition =
-				tg_locate_by_source(t->got.ev->source_id, t->taker->partitions),
+				tg_partition_of_source(t->got.ev->source_id, t->taker->partitions),
 		};
 	}
 	tg_batch_advance(t->batch, t->index, t->rec->offset, t->got.ev->occurred_at_us);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "ingest/locate.h"
+#include "proto/region.h"
 #include "tests/unit/proto_event.h"
 
 #define PARTITIONS 64 /* more than regions: a partition is a region */
@@ -33,8 +34,8 @@ static struct tg_atlas *city_new(double halo_m)
 				 "[0.04,0.02],[0.02,0.02],[0.02,0]]]}"),
 			&why),
 		0);
-	assert_int_equal(tg_atlas_add_device(city, TG_SLICE("d-1"), &device_at), 0);
-	assert_int_equal(tg_atlas_add_device(city, TG_SLICE("d-nowhere"), NULL), 0);
+	assert_int_equal(tg_atlas_add_device(city, TG_SLICE("d-1"), &device_at, false), 0);
+	assert_int_equal(tg_atlas_add_device(city, TG_SLICE("d-nowhere"), NULL, false), 0);
 	tg_atlas_add_type(city, TG_SLICE("01003"));
 	assert_int_equal(tg_atlas_finish(city), 0);
 	return city;
@@ -61,6 +62,7 @@ static tg_event_pb *typed_at(struct proto_event *e, double lon, double lat)
 	static char type[] = "01003";
 
 	at(e, lon, lat)->type_code = type;
+	e->ev.source_id = "stranger"; /* where it stands decides, not a registry */
 	return &e->ev;
 }
 
@@ -112,7 +114,7 @@ static void locate__without_a_location_takes_the_devices_or_refuses(void **state
 	p = locate(city, &e.ev);
 	assert_false(p.known);
 	assert_true(p.by_source);
-	assert_int_equal(p.partition, tg_locate_by_source("citizen", PARTITIONS));
+	assert_int_equal(p.partition, tg_partition_of_source("citizen", PARTITIONS));
 	assert_int_equal(p.flags, 0);
 	tg_atlas_free(city);
 }
@@ -125,12 +127,37 @@ static void locate__what_moves_stays_with_its_source(void **state)
 
 	(void)state;
 	at(&e, 0.001, 0.001)->source_kind = TONGGUAN__V1__SOURCE_KIND__VEHICLE;
+	e.ev.source_id = "car-1";
 	a = locate(city, &e.ev);
 	at(&e, 0.039, 0.019)->source_kind = TONGGUAN__V1__SOURCE_KIND__VEHICLE;
+	e.ev.source_id = "car-1";
 	b = locate(city, &e.ev);
 	assert_int_equal(a.partition, b.partition);
 	assert_int_not_equal(a.region, b.region);
 	assert_int_equal(a.halo_count + b.halo_count, 0);
+	tg_atlas_free(city);
+}
+
+/* Its fixes of itself wander over a border of regions; the registry says where it stands. */
+static void locate__a_registered_device_has_one_partition(void **state)
+{
+	struct tg_atlas *city = city_new(0);
+	struct proto_event e;
+	struct tg_place a, b;
+
+	(void)state;
+	a = locate(city, at(&e, 0.001, 0.001));
+	b = locate(city, at(&e, 0.039, 0.019));
+	assert_false(a.by_source);
+	assert_int_equal(a.partition, b.partition);
+	assert_int_not_equal(a.region, b.region);
+	assert_true(b.lon == 0.039); /* it lies where it says */
+	e.ev.source_id = "stranger";
+	assert_int_not_equal(locate(city, &e.ev).partition, b.partition);
+	e.ev.source_id = "d-nowhere"; /* registered without a place: it may be anywhere */
+	b = locate(city, &e.ev);
+	assert_true(b.by_source);
+	assert_int_equal(b.partition, tg_partition_of_source("d-nowhere", PARTITIONS));
 	tg_atlas_free(city);
 }
 
@@ -224,8 +251,8 @@ static void atlas_new__refuses_a_halo_wider_than_two_regions(void **state)
 static void locate_by_source__never_changes(void **state)
 {
 	(void)state;
-	assert_int_equal(tg_locate_by_source("", 1 << 30), 2166136261u % (1u << 30));
-	assert_int_equal(tg_locate_by_source("car-1", 1000), 519);
+	assert_int_equal(tg_partition_of_source("", 1 << 30), 2166136261u % (1u << 30));
+	assert_int_equal(tg_partition_of_source("car-1", 1000), 519);
 }
 
 int main(void)
@@ -234,6 +261,7 @@ int main(void)
 		cmocka_unit_test(locate__gives_cell_street_and_flags),
 		cmocka_unit_test(locate__without_a_location_takes_the_devices_or_refuses),
 		cmocka_unit_test(locate__what_moves_stays_with_its_source),
+		cmocka_unit_test(locate__a_registered_device_has_one_partition),
 		cmocka_unit_test(locate__turns_chinese_datums_into_wgs84),
 		cmocka_unit_test(locate__every_neighbour_within_the_halo_sees_the_event),
 		cmocka_unit_test(locate__a_reading_without_a_type_is_copied_to_no_neighbour),
