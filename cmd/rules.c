@@ -27,12 +27,17 @@ static const char usage[] = "usage: tongguan rules check [--city DIR|NAME] FILE|
 
 #define HALO_DEFAULT_M 500
 
-/* ---- which halo ---- */
+/* ---- what the rules need of the city ---- */
 
-static int halo_of_city(const char *city, double *ret)
+struct place {
+	double halo_m;
+	char zone[64]; /* IANA name; "" : UTC */
+};
+
+static int read_city(const char *city, struct place *ret)
 {
 	struct tg_buf path = {0}, why = {0};
-	struct tg_yaml *root = NULL, *node = NULL;
+	struct tg_yaml *root = NULL, *node = NULL, *zone = NULL;
 	int rc = strchr(city, '/') ? tg_buf_addf(&path, "%s/city.yaml", city) : -TG_ENOENT;
 
 	if (rc) {
@@ -47,7 +52,11 @@ static int halo_of_city(const char *city, double *ret)
 		rc = tg_yaml_load(tg_buf_cstr(&path), &root, &why);
 	if (!rc)
 		node = tg_yaml_get(root, "halo_m");
-	if (!node || tg_yaml_dbl(node, ret))
+	if (!rc)
+		zone = tg_yaml_get(root, "zone");
+	if (zone && zone->kind == TG_YAML_SCALAR)
+		snprintf(ret->zone, sizeof(ret->zone), "%s", zone->text);
+	if (!node || tg_yaml_dbl(node, &ret->halo_m))
 		rc = tg_cmd_fail(NAME, "no halo_m can be read for the city %s%s%s", city,
 			why.len ? ": " : "", why.len ? tg_buf_cstr(&why) : "");
 	if (root)
@@ -57,22 +66,23 @@ static int halo_of_city(const char *city, double *ret)
 	return rc;
 }
 
-static double halo_of_database(const char *url)
+static void read_database(const char *url, struct place *ret)
 {
 	struct tg_buf why = {0};
 	PGconn *conn = tg_pg_connect_blocking(url, "tongguan rules", &why);
-	double halo_m = HALO_DEFAULT_M;
 
+	ret->halo_m = HALO_DEFAULT_M;
 	if (conn) {
 		PGresult *res = PQexec(conn, tg_sql_city_halo);
 
-		if (PQresultStatus(res) == PGRES_TUPLES_OK && PQntuples(res) == 1)
-			halo_m = strtod(PQgetvalue(res, 0, 0), NULL);
+		if (PQresultStatus(res) == PGRES_TUPLES_OK && PQntuples(res) == 1) {
+			ret->halo_m = strtod(PQgetvalue(res, 0, 0), NULL);
+			snprintf(ret->zone, sizeof(ret->zone), "%s", PQgetvalue(res, 0, 1));
+		}
 		PQclear(res);
 		PQfinish(conn);
 	}
 	tg_buf_release(&why);
-	return halo_m;
 }
 
 /* ---- check and test ---- */
@@ -94,13 +104,13 @@ static int load_path(const char *path, const struct tg_pack_limits *limits, stru
 	return rc;
 }
 
-static size_t test_rule(const struct tg_rule *rule, size_t *ret_run)
+static size_t test_rule(const struct tg_rule *rule, const char *zone, size_t *ret_run)
 {
 	size_t failed = 0;
 
 	for (size_t i = 0; i < rule->examples_len; i++) {
 		struct tg_buf why = {0};
-		int rc = tg_example_run(rule, &rule->examples[i], &why);
+		int rc = tg_example_run(rule, &rule->examples[i], zone, &why);
 
 		printf("%s  %s: %s\n", rc ? "FAIL" : "ok  ", rule->id, rule->examples[i].name);
 		if (rc)
@@ -113,46 +123,42 @@ static size_t test_rule(const struct tg_rule *rule, size_t *ret_run)
 	return failed;
 }
 
-static int test_rules(const struct tg_ruleset *set)
+static int test_rules(const struct tg_ruleset *set, const char *zone)
 {
-	size_t run = 0, failed = 0, bare = 0, idle = 0;
+	size_t run = 0, failed = 0, bare = 0;
 
 	for (size_t i = 0; i < set->len; i++) {
 		const struct tg_rule *rule = set->rules[i];
 
-		if (!tg_rule_runs(rule)) {
-			printf("idle  %s: this version checks %s rules but does not evaluate "
-			       "them\n",
-				rule->id, tg_rule_kind_name(rule->kind));
-			idle++;
-		} else if (rule->examples_len == 0) {
+		if (rule->examples_len == 0) {
 			printf("bare  %s: no examples\n", rule->id);
 			bare++;
 		} else {
-			failed += test_rule(rule, &run);
+			failed += test_rule(rule, zone, &run);
 		}
 	}
-	printf("%zu rules, %zu examples, %zu failed, %zu rules without examples, %zu not "
-	       "evaluated\n",
-		set->len, run, failed, bare, idle);
+	printf("%zu rules, %zu examples, %zu failed, %zu rules without examples\n", set->len, run,
+		failed, bare);
 	return failed ? TG_EXIT_FAILED : TG_EXIT_DONE;
 }
 
 static int check(int argc, char **argv, const struct tg_conf *conf, bool test)
 {
 	struct tg_pack_limits limits = {0};
+	struct place place = {0};
 	struct tg_ruleset set = {0};
 	struct tg_buf why = {0};
 	size_t refused = 0;
 	int code = TG_EXIT_DONE, first = 2;
 
 	if (argc > 3 && strcmp(argv[2], "--city") == 0) {
-		if (halo_of_city(argv[3], &limits.radius_max_m))
+		if (read_city(argv[3], &place))
 			return TG_EXIT_USAGE;
 		first = 4;
 	} else {
-		limits.radius_max_m = halo_of_database(conf->postgres_url);
+		read_database(conf->postgres_url, &place);
 	}
+	limits.radius_max_m = place.halo_m;
 	if (first >= argc)
 		return tg_cmd_usage(NAME, "%s wants files or folders", argv[1]);
 	for (int i = first; i < argc; i++)
@@ -164,7 +170,7 @@ static int check(int argc, char **argv, const struct tg_conf *conf, bool test)
 	if (!test && code == TG_EXIT_DONE)
 		printf("%zu rules in %zu files: nothing to mend\n", set.len, set.files_len);
 	if (test && code == TG_EXIT_DONE)
-		code = test_rules(&set);
+		code = test_rules(&set, place.zone[0] ? place.zone : NULL);
 	tg_buf_release(&why);
 	tg_ruleset_release(&set);
 	return code;

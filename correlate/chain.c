@@ -210,7 +210,7 @@ static void committed(struct tg_part *p)
 	batch_done(p);
 }
 
-static int keep_piece(void *ctx, const struct tg_segment *segment)
+int tg_part_keep_piece(void *ctx, const struct tg_segment *segment)
 {
 	struct tg_part *p = ctx;
 	struct tg_buf *piece;
@@ -239,7 +239,7 @@ static int keep_piece(void *ctx, const struct tg_segment *segment)
 static void begin_write_back(struct tg_part *p)
 {
 	p->pieces_len = p->pieces_sent = 0;
-	if (tg_engine_snapshot(p->engine, PIECE_EVENTS, keep_piece, p)) {
+	if (tg_engine_snapshot(p->engine, PIECE_EVENTS, tg_part_keep_piece, p)) {
 		tg_role_fail(p->role, "out of memory");
 		return;
 	}
@@ -320,7 +320,10 @@ static void commit(struct tg_part *p)
 	/* No window needs anything: nothing to trim by. */
 	if (c.trim_us == INT64_MAX)
 		c.trim_us = INT64_MIN;
-	if (segment->len) {
+	c.pieces = p->pieces;
+	c.piece_us = p->piece_us;
+	c.pieces_len = p->pieces_len;
+	if (!tg_segment_empty(segment)) {
 		c.segment = (struct tg_slice){p->segment.data, p->segment.len};
 		c.segment_us = segment->newest_us;
 	}
@@ -331,7 +334,8 @@ static void commit(struct tg_part *p)
 
 void tg_part_chain(struct tg_part *p)
 {
-	const struct tg_batch_span span = {p->partition, p->committed, p->next};
+	const struct tg_batch_span span = {p->partition, p->committed, p->next,
+		tg_watermark_us(tg_engine_watermark(p->engine)), p->epoch};
 	int rc;
 
 	tg_buf_reset(&p->batch);

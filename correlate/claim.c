@@ -2,6 +2,7 @@
  * to be cleared. Nothing stored: the windows are rebuilt from the topic, and from PostGIS where a
  * rule looks further back. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -11,6 +12,7 @@
 
 static void restore_page(struct tg_part *p);
 static void find_start(struct tg_part *p);
+static void load_told(struct tg_part *p);
 
 static void claimed(struct tg_part *p)
 {
@@ -18,6 +20,33 @@ static void claimed(struct tg_part *p)
 		TG_F("offset", TG_I(p->next)), TG_F("segments", TG_I(p->restored)),
 		TG_F("window_events", TG_I(tg_engine_window_events(p->engine))));
 	tg_part_ready(p);
+}
+
+static void on_told(void *ctx, int rc, const PGresult *res)
+{
+	struct tg_part *p = ctx;
+
+	if (!tg_part_release(p))
+		return;
+	if (rc) {
+		tg_part_retry(p, load_told);
+		return;
+	}
+	for (int i = 0; i < PQntuples(res); i++)
+		tg_engine_told(p->engine, strtoull(PQgetvalue(res, i, 0), NULL, 16),
+			tg_pg_i64(res, i, 1), tg_pg_i64(res, i, 2));
+	claimed(p);
+}
+
+static void load_told(struct tg_part *p)
+{
+	char partition[16];
+	const char *params[] = {partition, p->epoch};
+
+	snprintf(partition, sizeof(partition), "%d", p->partition);
+	tg_part_hold(p);
+	if (tg_pg_query(p->role->pg, tg_sql_incident_claim, params, 2, on_told, p))
+		on_told(p, -TG_ECLOSED, NULL);
 }
 
 static void on_watch(void *ctx, int rc, const PGresult *res)
@@ -31,7 +60,7 @@ static void on_watch(void *ctx, int rc, const PGresult *res)
 	if (rc)
 		tg_part_retry(p, tg_part_load_watch);
 	else
-		claimed(p);
+		load_told(p);
 }
 
 void tg_part_load_watch(struct tg_part *p)
@@ -40,9 +69,11 @@ void tg_part_load_watch(struct tg_part *p)
 	char partition[16], from[24];
 	const char *params[] = {partition, from};
 
-	/* Without a watermark all time is still to come, and only what is open can be cleared. */
-	from_us =
-		from_us == TG_WATERMARK_NONE ? INT64_MAX : from_us - p->role->rules.lateness_max_us;
+	/* Without a watermark all time is still to come; but what was cleared lately may be untold.
+	 */
+	if (from_us == TG_WATERMARK_NONE)
+		from_us = tg_now_us() - 2 * p->role->conf->correlate_rebuild_h * TG_US_PER_H;
+	from_us -= p->role->rules.lateness_max_us;
 	snprintf(partition, sizeof(partition), "%d", p->partition);
 	snprintf(from, sizeof(from), "%lld", (long long)from_us);
 	tg_part_hold(p);
@@ -156,6 +187,12 @@ static void on_claim(
 
 void tg_part_claim(struct tg_part *p)
 {
+	/* Silence is judged by the registry: without it every device would be nobody's. */
+	if (!p->role->registry) {
+		tg_city_watch_now(&p->role->city);
+		tg_part_retry(p, tg_part_claim);
+		return;
+	}
 	tg_part_hold(p);
 	if (tg_store_claim(p->role->store, p->partition, on_claim, p))
 		on_claim(p, -TG_ECLOSED, -1, "", TG_SLICE(""));

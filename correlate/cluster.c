@@ -47,6 +47,12 @@ void tg_cluster_free(struct tg_cluster *c)
 	free(c);
 }
 
+void tg_cluster_adopt(struct tg_cluster *c, const struct tg_rule *rule, uint32_t rule_index)
+{
+	c->rule = rule;
+	c->rule_index = rule_index;
+}
+
 const struct tg_window *tg_cluster_window(const struct tg_cluster *c)
 {
 	return c->window;

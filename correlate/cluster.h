@@ -22,6 +22,8 @@ enum tg_cluster_verdict {
 TG_MUST int tg_cluster_new(const struct tg_rule *rule, uint32_t rule_index,
 	struct tg_window_budget *budget, struct tg_cluster **ret);
 void tg_cluster_free(struct tg_cluster *c);
+/* After a reload: the same definition, read again. */
+void tg_cluster_adopt(struct tg_cluster *c, const struct tg_rule *rule, uint32_t rule_index);
 /* Takes one event, in time, and says what it changed. */
 enum tg_cluster_verdict tg_cluster_judge(
 	struct tg_cluster *c, const struct tg_seen *event, struct tg_findings *f);

@@ -14,6 +14,12 @@ struct tg_expected {
 	const char *state; /* "open", "cleared"; NULL: not asked */
 };
 
+/* A device as the registry would have it; sources that are not listed have no limits and lie where
+ * their first event does. */
+struct tg_example_device {
+	const char *id, *street, *district, *limits; /* limits: JSON */
+};
+
 struct tg_example {
 	struct tg_arena arena; /* owns all below */
 	const char *name;
@@ -22,12 +28,15 @@ struct tg_example {
 	size_t events_len;
 	struct tg_expected *expect;
 	size_t expect_len;
+	struct tg_example_device *devices;
+	size_t devices_len;
+	int64_t until_us; /* how far event time comes in the end; INT64_MIN: to the last event */
 };
 
 void tg_example_release(struct tg_example *ex);
-/* Runs the rule alone over the example. 0: as expected; 1: not, with what was raised and what was
- * wanted in why; negative: memory. */
-TG_MUST int tg_example_run(
-	const struct tg_rule *rule, const struct tg_example *ex, struct tg_buf *why);
+/* Runs the rule alone over the example; zone (NULL: UTC) is for schedules. 0: as expected; 1: not,
+ * with what was raised and what was wanted in why; negative: memory. */
+TG_MUST int tg_example_run(const struct tg_rule *rule, const struct tg_example *ex,
+	const char *zone, struct tg_buf *why);
 
 #endif

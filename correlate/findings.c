@@ -29,6 +29,9 @@ void tg_findings_release(struct tg_findings *f)
 	free(f->singles);
 	free(f->slots);
 	free(f->traces);
+	free(f->stories);
+	free(f->spans);
+	free(f->words);
 	*f = (struct tg_findings){0};
 }
 
@@ -37,12 +40,13 @@ void tg_findings_reset(struct tg_findings *f)
 	if (f->len)
 		memset(f->slots, 0, f->slots_cap * sizeof(*f->slots));
 	f->len = f->singles_len = f->traces_len = 0;
+	f->stories_len = f->spans_len = f->words_len = 0;
 	f->rc = 0;
 }
 
 bool tg_findings_empty(const struct tg_findings *f)
 {
-	return f->len == 0 && f->singles_len == 0;
+	return f->len == 0 && f->singles_len == 0 && f->stories_len == 0;
 }
 
 void tg_findings_trigger(struct tg_findings *f, struct tg_slice traceparent)
@@ -145,6 +149,35 @@ void tg_findings_link(struct tg_findings *f, uint32_t rule, const struct tg_seen
 	f->nodes[b].parent = a;
 }
 
+void tg_findings_story(struct tg_findings *f, const struct tg_story *story)
+{
+	if (!room(f, (void **)&f->stories, f->stories_len, &f->stories_cap, sizeof(*f->stories)))
+		return;
+	f->stories[f->stories_len] = *story;
+	f->stories[f->stories_len].spans = (uint32_t)f->spans_len;
+	f->stories[f->stories_len++].spans_len = 0;
+}
+
+void tg_findings_span(struct tg_findings *f, const struct tg_span *span)
+{
+	if (!room(f, (void **)&f->spans, f->spans_len, &f->spans_cap, sizeof(*f->spans)))
+		return;
+	f->spans[f->spans_len++] = (struct tg_told_span){.raised_us = span->raised_us,
+		.cleared_us = span->cleared_us,
+		.cleared_value = span->cleared_value,
+		.continued = span->continued,
+		.words = (uint32_t)f->words_len};
+	f->stories[f->stories_len - 1].spans_len++;
+}
+
+void tg_findings_word(struct tg_findings *f, const struct tg_word *word)
+{
+	if (!room(f, (void **)&f->words, f->words_len, &f->words_cap, sizeof(*f->words)))
+		return;
+	f->words[f->words_len++] = *word;
+	f->spans[f->spans_len - 1].words_len++;
+}
+
 size_t tg_findings_groups(struct tg_findings *f, uint32_t *heads)
 {
 	size_t n = 0;
@@ -227,6 +260,64 @@ static void write_group(
 	tg_jw_object_end(w);
 }
 
+static void write_word(struct tg_jw *w, const struct tg_word *word)
+{
+	char text[33], type[12];
+
+	uid_text(word->uid, text);
+	snprintf(type, sizeof(type), "%05u", word->type);
+	tg_jw_object(w, NULL);
+	tg_jw_str(w, "u", text);
+	tg_jw_int(w, "t", word->event_us);
+	tg_jw_dbl(w, "v", word->value);
+	tg_jw_str(w, "y", word->type == TG_TYPE_NONE ? NULL : type);
+	tg_jw_dbl(w, "x", word->at.lon);
+	tg_jw_dbl(w, "l", word->at.lat);
+	tg_jw_str(w, "c", word->cell);
+	tg_jw_object_end(w);
+}
+
+static void write_span(
+	struct tg_jw *w, const struct tg_findings *f, const struct tg_told_span *span)
+{
+	tg_jw_object(w, NULL);
+	tg_jw_int(w, "r", span->raised_us);
+	if (span->cleared_us == TG_SPAN_OPEN)
+		tg_jw_null(w, "c");
+	else
+		tg_jw_int(w, "c", span->cleared_us);
+	tg_jw_dbl(w, "cv", span->cleared_value);
+	tg_jw_bool(w, "on", span->continued);
+	tg_jw_array(w, "m");
+	for (uint32_t i = 0; i < span->words_len; i++)
+		write_word(w, &f->words[span->words + i]);
+	tg_jw_array_end(w);
+	tg_jw_object_end(w);
+}
+
+static void write_stories(
+	struct tg_jw *w, const struct tg_findings *f, const struct tg_ruleset *rules)
+{
+	tg_jw_array(w, "stories");
+	for (size_t i = 0; i < f->stories_len; i++) {
+		const struct tg_story *s = &f->stories[i];
+		const char *trace = s->trigger ? f->traces[s->trigger - 1] : "";
+
+		tg_jw_object(w, NULL);
+		tg_jw_str(w, "rule", rules->rules[s->rule]->id);
+		tg_jw_str(w, "source", s->source);
+		tg_jw_str(w, "area", s->area);
+		tg_jw_int(w, "from_us", s->from_us);
+		tg_jw_str(w, "tp", trace[0] ? trace : NULL);
+		tg_jw_array(w, "spans");
+		for (uint32_t k = 0; k < s->spans_len; k++)
+			write_span(w, f, &f->spans[s->spans + k]);
+		tg_jw_array_end(w);
+		tg_jw_object_end(w);
+	}
+	tg_jw_array_end(w);
+}
+
 static int write_rules(struct tg_jw *w, const struct tg_findings *f, const struct tg_ruleset *rules)
 {
 	bool *used = calloc(rules->len + 1, sizeof(*used));
@@ -237,6 +328,8 @@ static int write_rules(struct tg_jw *w, const struct tg_findings *f, const struc
 		used[f->nodes[i].rule] = true;
 	for (size_t i = 0; i < f->singles_len; i++)
 		used[f->singles[i].rule] = true;
+	for (size_t i = 0; i < f->stories_len; i++)
+		used[f->stories[i].rule] = true;
 	tg_jw_object(w, "rules");
 	for (size_t i = 0; i < rules->len; i++)
 		if (used[i])
@@ -268,6 +361,9 @@ int tg_findings_json(struct tg_findings *f, const struct tg_ruleset *rules,
 	for (size_t i = 0; i < n; i++)
 		write_group(&w, f, rules, heads[i]);
 	tg_jw_array_end(&w);
+	tg_jw_int(&w, "mark_us", span->mark_us);
+	tg_jw_str(&w, "epoch", span->epoch);
+	write_stories(&w, f, rules);
 	tg_jw_raw(&w, "clear", clears.len ? clears : TG_SLICE("[]"));
 	tg_jw_object_end(&w);
 	end = tg_jw_end(&w);

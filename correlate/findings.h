@@ -5,6 +5,7 @@
 #define TG_CORRELATE_FINDINGS_H
 
 #include "correlate/rule.h"
+#include "correlate/series.h"
 #include "correlate/window.h"
 
 #define TG_TRACE_MAX 64
@@ -24,6 +25,23 @@ struct tg_single {
 	uint32_t trigger;
 };
 
+/* From from_us on the spans of that source for that rule are these and no others. Spans that began
+ * before are as they were told, but one that is said to continue may have ended. */
+struct tg_story {
+	uint32_t rule;
+	const char *source, *area; /* area: what folds; the source itself where nothing does */
+	int64_t from_us;
+	uint32_t trigger;
+	uint32_t spans, spans_len; /* in the findings' spans */
+};
+
+struct tg_told_span {
+	int64_t raised_us, cleared_us; /* TG_SPAN_OPEN */
+	double cleared_value;          /* NaN */
+	bool continued;                /* no members: they were told */
+	uint32_t words, words_len;     /* in the findings' words */
+};
+
 struct tg_findings {
 	struct tg_finding *nodes;
 	size_t len, cap;
@@ -33,6 +51,12 @@ struct tg_findings {
 	size_t slots_cap;
 	char (*traces)[TG_TRACE_MAX]; /* traceparent of trigger i + 1; "" without one */
 	size_t traces_len, traces_cap;
+	struct tg_story *stories;
+	size_t stories_len, stories_cap;
+	struct tg_told_span *spans;
+	size_t spans_len, spans_cap;
+	struct tg_word *words;
+	size_t words_len, words_cap;
 	int rc; /* the first failure; what was found is then not whole */
 };
 
@@ -45,6 +69,10 @@ void tg_findings_single(struct tg_findings *f, uint32_t rule, const struct tg_se
 /* core is a core; member (may be NULL) belongs to its incident. */
 void tg_findings_link(struct tg_findings *f, uint32_t rule, const struct tg_seen *core,
 	const struct tg_seen *member);
+/* A story, then each of its spans, each followed by its members. */
+void tg_findings_story(struct tg_findings *f, const struct tg_story *story);
+void tg_findings_span(struct tg_findings *f, const struct tg_span *span);
+void tg_findings_word(struct tg_findings *f, const struct tg_word *word);
 /* Chains the members of each group: *ret_heads gets the first of each (cap entries at most len).
  * Returns how many. */
 size_t tg_findings_groups(struct tg_findings *f, uint32_t *heads);
@@ -54,6 +82,8 @@ const char *tg_findings_trace(const struct tg_findings *f, uint32_t node);
 struct tg_batch_span {
 	int32_t partition;
 	int64_t from, next;
+	int64_t mark_us;   /* the watermark; INT64_MIN: none yet */
+	const char *epoch; /* of the owner, as text */
 };
 
 /* The document for incident_apply, with clears ([{id, before_us}] as JSON text, or empty). */

@@ -1,6 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/map.h"
 #include "correlate/guard.h"
 
 /* Rules of one type lie together: rules[start[type] … start[type + 1]); the last type is "none or
@@ -8,6 +9,12 @@
 struct tg_guard {
 	uint32_t start[TG_TYPE_CODE_MAX + 2];
 	uint32_t *rules;
+	struct tg_map *metrics; /* → struct metric */
+};
+
+struct metric {
+	size_t len;
+	uint32_t rules[];
 };
 
 static bool wants_type(const struct tg_rule *rule, uint32_t type)
@@ -29,13 +36,44 @@ static bool *listed_types(const struct tg_ruleset *rules)
 	return listed;
 }
 
+static int add_metric(struct tg_guard *g, const struct tg_rule *rule, uint32_t index)
+{
+	struct tg_slice key = tg_slice_cstr(rule->metric);
+	struct metric *old = tg_map_get(g->metrics, key), *m;
+	size_t len = old ? old->len : 0;
+
+	m = malloc(sizeof(*m) + (len + 1) * sizeof(m->rules[0]));
+	if (!m)
+		return -TG_ENOMEM;
+	m->len = len + 1;
+	if (len)
+		memcpy(m->rules, old->rules, len * sizeof(m->rules[0]));
+	m->rules[len] = index;
+	if (tg_map_put(g->metrics, key, m)) {
+		free(m);
+		return -TG_ENOMEM;
+	}
+	free(old);
+	return 0;
+}
+
+static int add_metrics(struct tg_guard *g, const struct tg_ruleset *rules)
+{
+	int rc = tg_map_new(0, &g->metrics);
+
+	for (uint32_t i = 0; i < rules->len && !rc; i++)
+		if (rules->rules[i]->kind == TG_RULE_THRESHOLD)
+			rc = add_metric(g, rules->rules[i], i);
+	return rc;
+}
+
 int tg_guard_new(const struct tg_ruleset *rules, struct tg_guard **ret)
 {
 	struct tg_guard *g = calloc(1, sizeof(*g));
 	bool *listed = listed_types(rules);
 	uint32_t len = 0, cap = 0;
 
-	if (!g || !listed)
+	if (!g || !listed || add_metrics(g, rules))
 		goto out;
 	for (uint32_t type = 0; type <= TG_TYPE_CODE_MAX; type++) {
 		g->start[type] = len;
@@ -43,7 +81,7 @@ int tg_guard_new(const struct tg_ruleset *rules, struct tg_guard **ret)
 			const struct tg_rule *rule = rules->rules[i];
 			uint32_t *more;
 
-			if (!tg_rule_runs(rule) ||
+			if (tg_rule_series(rule) ||
 				!(listed[type] ? wants_type(rule, type) : rule->all_types))
 				continue;
 			if (len == cap) {
@@ -68,8 +106,14 @@ out:
 
 void tg_guard_free(struct tg_guard *guard)
 {
+	size_t pos = 0;
+	void *m;
+
 	if (!guard)
 		return;
+	while (guard->metrics && (m = tg_map_next(guard->metrics, &pos, NULL)))
+		free(m);
+	tg_map_free(guard->metrics);
 	free(guard->rules);
 	free(guard);
 }
@@ -80,4 +124,14 @@ const uint32_t *tg_guard_rules(const struct tg_guard *guard, uint32_t type, size
 		type = TG_TYPE_CODE_MAX;
 	*ret_len = guard->start[type + 1] - guard->start[type];
 	return guard->rules + guard->start[type];
+}
+
+const uint32_t *tg_guard_metric(const struct tg_guard *guard, const char *metric, size_t *ret_len)
+{
+	const struct metric *m = metric && tg_map_count(guard->metrics)
+					 ? tg_map_get(guard->metrics, tg_slice_cstr(metric))
+					 : NULL;
+
+	*ret_len = m ? m->len : 0;
+	return m ? m->rules : NULL;
 }

@@ -37,27 +37,6 @@ static void say_lines(struct tg_buf *why)
 		tg_log(TG_ERROR, "pack refused", TG_F("where", TG_S(line)));
 }
 
-/* Rules of a kind that this version does not evaluate are named, never passed over in silence. */
-static size_t count_running(const struct tg_ruleset *set)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < set->len; i++) {
-		const struct tg_rule *rule = set->rules[i];
-
-		if (tg_rule_runs(rule)) {
-			n++;
-			continue;
-		}
-		tg_log(TG_ERROR,
-			"rule refused: this version checks its kind but does not evaluate it",
-			TG_F("rule", TG_S(rule->id)),
-			TG_F("kind", TG_S(tg_rule_kind_name(rule->kind))),
-			TG_F("file", TG_S(rule->file)), TG_F("line", TG_I(rule->line)));
-	}
-	return n;
-}
-
 /* The city's halo, 0 when no city is loaded or the database does not answer: ready() tells that
  * soon enough. */
 static double read_halo(const char *url)
@@ -78,35 +57,47 @@ static double read_halo(const char *url)
 	return halo_m;
 }
 
-int tg_role_load_rules(struct tg_role *role)
+int tg_role_packs_folder(const struct tg_role *role, struct tg_buf *ret)
 {
-	struct tg_pack_limits limits = {read_halo(role->conf->postgres_url)};
-	struct tg_buf why = {0}, folder = {0};
-	size_t refused = 0, running;
-	int rc = role->conf->correlate_packs[0]
-			 ? tg_buf_add_cstr(&folder, role->conf->correlate_packs)
-			 : tg_share_path("correlate/packs", &folder);
+	return role->conf->correlate_packs[0] ? tg_buf_add_cstr(ret, role->conf->correlate_packs)
+					      : tg_share_path("correlate/packs", ret);
+}
 
+int tg_role_read_rules(
+	const struct tg_role *role, double halo_m, struct tg_ruleset *ret, size_t *ret_refused)
+{
+	struct tg_pack_limits limits = {halo_m};
+	struct tg_buf why = {0}, folder = {0};
+	int rc = tg_role_packs_folder(role, &folder);
+
+	*ret_refused = 0;
 	if (!rc)
-		rc = tg_packs_load(tg_buf_cstr(&folder), &limits, &role->rules, &refused, &why);
+		rc = tg_packs_load(tg_buf_cstr(&folder), &limits, ret, ret_refused, &why);
 	say_lines(&why);
-	running = count_running(&role->rules);
 #ifdef TG_BREAK_MINT_AGAIN
-	break_identity(&role->rules);
+	break_identity(ret);
 #endif
-	tg_metric_set(&tg_correlate_metrics[TG_CM_PACKS_REFUSED], (double)refused);
-	tg_metric_set(&tg_correlate_metrics[TG_CM_RULES], (double)running);
+	tg_metric_set(&tg_correlate_metrics[TG_CM_PACKS_REFUSED], (double)*ret_refused);
 	if (rc)
 		tg_log(TG_ERROR, "the folder of packs cannot be read",
 			TG_F("folder", TG_S(tg_buf_cstr(&folder))));
-	else if (running == 0)
+	else if (ret->len == 0)
 		tg_log(TG_ERROR, "no rule can run", TG_F("folder", TG_S(tg_buf_cstr(&folder))),
-			TG_F("packs_refused", TG_I(refused)));
-	else
-		tg_log(TG_INFO, "rules loaded", TG_F("rules", TG_I(running)),
-			TG_F("packs_refused", TG_I(refused)),
-			TG_F("folder", TG_S(tg_buf_cstr(&folder))));
+			TG_F("packs_refused", TG_I(*ret_refused)));
 	tg_buf_release(&why);
 	tg_buf_release(&folder);
-	return rc ? rc : running ? 0 : -TG_ECONF;
+	return rc ? rc : ret->len ? 0 : -TG_ECONF;
+}
+
+int tg_role_load_rules(struct tg_role *role)
+{
+	size_t refused;
+	int rc = tg_role_read_rules(
+		role, read_halo(role->conf->postgres_url), &role->rules, &refused);
+
+	tg_metric_set(&tg_correlate_metrics[TG_CM_RULES], (double)role->rules.len);
+	if (!rc)
+		tg_log(TG_INFO, "rules loaded", TG_F("rules", TG_I(role->rules.len)),
+			TG_F("packs_refused", TG_I(refused)));
+	return rc;
 }

@@ -1,6 +1,7 @@
 #include "correlate/metrics.h"
 
 static const char *const states[] = {"open", "cleared", "withdrawn", "merged", NULL};
+static const char *const reloads[] = {"taken", "refused", NULL};
 
 #define SECONDS \
 	.kind = TG_HISTOGRAM, .bounds = tg_metric_seconds, .bounds_count = TG_METRIC_SECONDS_COUNT
@@ -48,13 +49,21 @@ struct tg_metric tg_correlate_metrics[TG_CM_COUNT] = {
 		.help = "Times whole windows were written back to Redis.",
 		.kind = TG_COUNTER},
 	[TG_CM_PACKS_REFUSED] = {.name = "tongguan_correlate_packs_refused",
-		.help = "Pack files refused at start.",
+		.help = "Pack files refused when the packs were read last.",
 		.kind = TG_GAUGE},
 	[TG_CM_RULES] = {.name = "tongguan_correlate_rules",
 		.help = "Rules that run.",
 		.kind = TG_GAUGE},
+	[TG_CM_RELOADS] = {.name = "tongguan_correlate_reloads_total",
+		.help = "Times the packs were read again while the role ran, by what came of it.",
+		.kind = TG_COUNTER,
+		.label = "result",
+		.values = reloads},
 	[TG_CM_BEYOND_HALO] = {.name = "tongguan_correlate_rules_beyond_halo",
 		.help = "Rules that look further than the halo of the city loaded since the start.",
+		.kind = TG_GAUGE},
+	[TG_CM_DEVICES] = {.name = "tongguan_correlate_devices",
+		.help = "Devices of the city's registry.",
 		.kind = TG_GAUGE},
 	[TG_CM_PARTITIONS] = {.name = "tongguan_correlate_partitions",
 		.help = "Partitions owned.",

@@ -33,8 +33,7 @@ static int add_rule(struct tg_ruleset *set, struct tg_rule *rule)
 	return 0;
 }
 
-static void read_rules(
-	struct tg_pack_reader *r, struct tg_yaml *seq, int64_t lateness_us, struct tg_ruleset *ret)
+static void read_rules(struct tg_pack_reader *r, struct tg_yaml *seq, struct tg_ruleset *ret)
 {
 	if (seq->kind != TG_YAML_SEQ || !seq->child) {
 		tg_pack_say(r, seq->line, seq->column, "rules is a list of rules");
@@ -52,7 +51,6 @@ static void read_rules(
 		if (!rule)
 			return;
 		rule->file = r->file;
-		rule->lateness_us = lateness_us;
 		if (!rule->id || add_rule(ret, rule))
 			tg_rule_free(rule);
 	}
@@ -61,12 +59,12 @@ static void read_rules(
 static void read_pack(struct tg_pack_reader *r, struct tg_yaml *root, struct tg_ruleset *ret)
 {
 	struct tg_yaml *rules = NULL;
-	int64_t lateness_us = 0;
+	char *name = NULL;
 	const struct tg_pack_key keys[] = {
-		{"pack", TG_PACK_TEXT, .required = true, .min = 1, .max = 64},
+		{"pack", TG_PACK_TEXT, .required = true, .min = 1, .max = 64, .to = &name},
 		{"version", TG_PACK_INT, .required = true, .min = 1, .max = 1e9},
 		{"lateness_s", TG_PACK_SECONDS, .required = true, .min = 0, .max = LATENESS_MAX_S,
-			.to = &lateness_us},
+			.to = &r->lateness_us},
 		{"rules", TG_PACK_ANY, .required = true, .to = &rules},
 	};
 
@@ -78,7 +76,10 @@ static void read_pack(struct tg_pack_reader *r, struct tg_yaml *root, struct tg_
 	tg_pack_keys(
 		r, root, "a pack", root->line, root->column, keys, sizeof(keys) / sizeof(keys[0]));
 	if (rules)
-		read_rules(r, rules, lateness_us, ret);
+		read_rules(r, rules, ret);
+	for (size_t i = 0; name && i < ret->len; i++)
+		ret->rules[i]->pack = strdup(name);
+	free(name);
 }
 
 /* Moves what was read into the set, or nothing at all. */

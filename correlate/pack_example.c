@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/json.h"
 #include "correlate/example.h"
 #include "correlate/pack_impl.h"
 
@@ -243,6 +244,82 @@ static void read_expected(struct tg_pack_reader *r, struct tg_example *ex, struc
 	ex->expect_len++;
 }
 
+/* "pm10>150;battery<20" as the registry's JSON: {"pm10": {"above": 150}, …}. */
+static const char *read_limits(
+	struct tg_pack_reader *r, struct tg_example *ex, const struct tg_yaml *v)
+{
+	struct tg_buf text = {0};
+	const char *at = v->text, *copy;
+	struct tg_jw w;
+
+	tg_jw_begin(&w, &text);
+	tg_jw_object(&w, NULL);
+	while (*at) {
+		size_t len = strcspn(at, "<>");
+		char name[64], *end = NULL;
+		double limit = at[len] ? strtod(at + len + 1, &end) : 0;
+
+		if (!at[len] || len == 0 || len >= sizeof(name) || end == at + len + 1 ||
+			(*end && *end != ';')) {
+			tg_pack_say(
+				r, v->line, v->column, "limits are written pm10>150;battery<20");
+			break;
+		}
+		memcpy(name, at, len);
+		name[len] = '\0';
+		tg_jw_object(&w, name);
+		tg_jw_dbl(&w, at[len] == '>' ? "above" : "below", limit);
+		tg_jw_object_end(&w);
+		at = *end ? end + 1 : end;
+	}
+	tg_jw_object_end(&w);
+	copy = tg_jw_end(&w) ? NULL : tg_arena_strdup(&ex->arena, text.data, text.len);
+	tg_buf_release(&text);
+	return copy;
+}
+
+static void read_device(struct tg_pack_reader *r, struct tg_example *ex, struct tg_yaml *map)
+{
+	char *id = NULL, *street = NULL, *district = NULL;
+	struct tg_yaml *limits = NULL;
+	const struct tg_pack_key keys[] = {
+		{"id", TG_PACK_TEXT, .required = true, .min = 1, .max = 64, .to = &id},
+		{"street", TG_PACK_TEXT, .to = &street},
+		{"district", TG_PACK_TEXT, .to = &district},
+		{"limits", TG_PACK_ANY, .to = &limits},
+	};
+	struct tg_example_device *d = &ex->devices[ex->devices_len];
+
+	if (map->kind != TG_YAML_MAP) {
+		tg_pack_say(r, map->line, map->column, "a device is a map of its fields");
+		return;
+	}
+	tg_pack_keys(r, map, "an example's device", map->line, map->column, keys, 4);
+	*d = (struct tg_example_device){.street = keep(ex, &street),
+		.district = keep(ex, &district),
+		.limits = limits && limits->kind == TG_YAML_SCALAR ? read_limits(r, ex, limits)
+								   : NULL};
+	d->id = keep(ex, &id);
+	ex->devices_len += d->id != NULL;
+}
+
+static void read_devices(struct tg_pack_reader *r, struct tg_example *ex, struct tg_yaml *seq)
+{
+	size_t n = 0;
+
+	if (!seq)
+		return;
+	if (seq->kind != TG_YAML_SEQ) {
+		tg_pack_say(r, seq->line, seq->column, "devices is a list");
+		return;
+	}
+	for (const struct tg_yaml *v = seq->child; v; v = v->next)
+		n++;
+	ex->devices = tg_arena_alloc(&ex->arena, (n + 1) * sizeof(*ex->devices));
+	for (struct tg_yaml *v = seq->child; v && ex->devices; v = v->next)
+		read_device(r, ex, v);
+}
+
 static void read_lists(struct tg_pack_reader *r, struct tg_example *ex, struct tg_yaml *events,
 	struct tg_yaml *expect)
 {
@@ -264,21 +341,28 @@ static void read_lists(struct tg_pack_reader *r, struct tg_example *ex, struct t
 
 static void read_example(struct tg_pack_reader *r, struct tg_yaml *map, struct tg_example *ex)
 {
-	struct tg_yaml *events = NULL, *expect = NULL;
+	struct tg_yaml *events = NULL, *expect = NULL, *devices = NULL, *until = NULL;
 	char *name = NULL;
 	const struct tg_pack_key keys[] = {
 		{"name", TG_PACK_TEXT, .required = true, .min = 1, .max = 200, .to = &name},
 		{"events", TG_PACK_ANY, .required = true, .to = &events},
 		{"expect", TG_PACK_ANY, .required = true, .to = &expect},
+		{"devices", TG_PACK_ANY, .to = &devices},
+		{"until", TG_PACK_ANY, .to = &until},
 	};
 
+	ex->until_us = INT64_MIN;
 	ex->line = map->line;
 	tg_arena_init(&ex->arena, 16384, EXAMPLE_BYTES_MAX);
 	if (map->kind != TG_YAML_MAP) {
 		tg_pack_say(r, map->line, map->column, "an example is {name, events, expect}");
 		return;
 	}
-	tg_pack_keys(r, map, "an example", map->line, map->column, keys, 3);
+	tg_pack_keys(
+		r, map, "an example", map->line, map->column, keys, sizeof(keys) / sizeof(keys[0]));
+	if (until)
+		ex->until_us = read_at(r, until);
+	read_devices(r, ex, devices);
 	ex->name = keep(ex, &name);
 	read_lists(r, ex, events, expect);
 }

@@ -11,6 +11,7 @@ struct tg_pack_reader {
 	const struct tg_ruleset *known; /* rules of other files */
 	struct tg_buf *why;
 	int errors;
+	int64_t lateness_us; /* the pack's */
 };
 
 /* "FILE:LINE:COLUMN: …\n". */

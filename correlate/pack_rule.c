@@ -11,7 +11,7 @@
 #define SECONDS_MAX (366.0 * 86400)
 #define DOMAINS     "pingan jianguan shichang minsheng"
 #define COUNT_OF(a) (sizeof(a) / sizeof((a)[0]))
-#define COMMON_KEYS 12
+#define COMMON_KEYS 13
 #define KIND_KEYS   10
 
 struct reading {
@@ -138,7 +138,7 @@ static size_t silence_keys(struct reading *g, struct tg_pack_key *k)
 	k[n++] = (struct tg_pack_key){"after_s", TG_PACK_SECONDS, .required = true, .min = 0.001,
 		.max = SECONDS_MAX, .to = &rule->after_us};
 	k[n++] = (struct tg_pack_key){
-		"schedule", TG_PACK_TEXT, .min = 1, .max = 128, .to = &rule->schedule};
+		"schedule", TG_PACK_TEXT, .min = 1, .max = 256, .to = &rule->schedule_text};
 	k[n++] = (struct tg_pack_key){
 		"fold_by", TG_PACK_WORD, .words = "street district", .to = &rule->fold_by};
 	return n;
@@ -217,23 +217,71 @@ static void check_threshold(struct reading *g, struct tg_yaml *map)
 	}
 }
 
-/* Of what decides which events a rule's window holds. */
-static uint64_t print_of(const struct tg_rule *rule)
+static void check_silence(struct reading *g, struct tg_yaml *map)
+{
+	struct tg_rule *rule = g->rule;
+	const struct tg_yaml *v = tg_yaml_get(map, "schedule");
+	struct tg_schedule schedule;
+	const char *why = "out of memory";
+
+	if (!rule->schedule_text)
+		return;
+	if (tg_schedule_parse(tg_slice_cstr(rule->schedule_text), &schedule, &why) == 0) {
+		rule->schedule = malloc(sizeof(schedule));
+		why = "out of memory";
+	}
+	if (rule->schedule)
+		*rule->schedule = schedule;
+	else
+		tg_pack_say(g->r, v->line, v->column, "%s", why);
+}
+
+static uint64_t hash_of(const struct tg_buf *text)
 {
 	static const unsigned char key[crypto_shorthash_KEYBYTES] = "tongguan rules";
-	struct tg_buf text = {0};
 	unsigned char out[crypto_shorthash_BYTES] = {0};
 	uint64_t print;
-	int rc = tg_buf_addf(&text, "%s\n%d\n%s\n", rule->id, rule->all_types,
-		rule->where_text ? rule->where_text : "");
+
+	crypto_shorthash(out, (const unsigned char *)text->data, text->len, key);
+	memcpy(&print, out, sizeof(print));
+	return print;
+}
+
+static const char *or_empty(const char *text)
+{
+	return text ? text : "";
+}
+
+/* First of what decides which events a window holds, then of all else that decides what is made of
+ * them. */
+static void print_rule(struct tg_rule *rule)
+{
+	struct tg_buf text = {0};
+	int rc = tg_buf_addf(
+		&text, "%s\n%d\n%s\n", rule->id, rule->all_types, or_empty(rule->where_text));
 
 	for (size_t i = 0; !rc && i < rule->types_len; i++)
 		rc = tg_buf_addf(&text, "%u ", rule->types[i]);
 	if (!rc)
-		crypto_shorthash(out, (const unsigned char *)text.data, text.len, key);
+		rule->print = hash_of(&text);
+	if (!rc)
+		rc = tg_buf_addf(&text, "\n%d %lld %lld %lld %.17g %lld\n", rule->kind,
+			(long long)rule->lateness_us, (long long)rule->min_events,
+			(long long)rule->min_reporters, rule->radius_m, (long long)rule->window_us);
+	if (!rc)
+		rc = tg_buf_addf(&text, "%s\n%d%d%d%d %.17g %.17g %lld %lld %lld\n",
+			or_empty(rule->metric), rule->has_limit, rule->above, rule->device_limits,
+			rule->has_clear, rule->limit, rule->clear, (long long)rule->k,
+			(long long)rule->n, (long long)rule->for_us);
+	if (!rc)
+		rc = tg_buf_addf(&text, "%s\n%lld\n%s\n%s\n", or_empty(rule->devices),
+			(long long)rule->after_us, or_empty(rule->schedule_text),
+			or_empty(rule->fold_by));
+	if (!rc)
+		rule->whole_print = hash_of(&text);
+	if (tg_rule_series(rule))
+		rule->print = rule->whole_print;
 	tg_buf_release(&text);
-	memcpy(&print, out, sizeof(print));
-	return print;
 }
 
 static void check_id(struct reading *g, const struct tg_yaml *id, const struct tg_ruleset *own)
@@ -270,6 +318,7 @@ static void read_keys(struct reading *g, struct tg_yaml *map)
 		{"condition", TG_PACK_INT, .min = 1, .max = 1000, .to = &rule->condition},
 		{"cooldown_s", TG_PACK_SECONDS, .min = 0, .max = SECONDS_MAX,
 			.to = &rule->cooldown_us},
+		{"note", TG_PACK_TEXT, .min = 1, .max = 500, .to = &rule->note},
 		{"where", TG_PACK_ANY, .to = &g->where, .given = &g->given_where},
 		{"examples", TG_PACK_ANY, .to = &g->examples},
 	};
@@ -309,6 +358,7 @@ struct tg_rule *tg_pack_rule(
 	rule->line = id ? id->line : map->line;
 	rule->column = id ? id->column : map->column;
 	rule->condition = 1;
+	rule->lateness_us = r->lateness_us;
 	read_keys(&g, map);
 	if (id && rule->id)
 		check_id(&g, id, own);
@@ -323,11 +373,13 @@ struct tg_rule *tg_pack_rule(
 		check_cluster(&g, map);
 	if (rule->kind == TG_RULE_THRESHOLD)
 		check_threshold(&g, map);
+	if (rule->kind == TG_RULE_SILENCE)
+		check_silence(&g, map);
 	if (g.examples)
 		tg_pack_examples(r, g.examples, rule);
 	free(g.kind);
 	free(g.limits);
 	if (rule->id)
-		rule->print = print_of(rule);
+		print_rule(rule);
 	return rule;
 }

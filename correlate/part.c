@@ -14,7 +14,7 @@
 
 int tg_part_open(struct tg_role *role, int32_t partition, struct tg_part **ret)
 {
-	struct tg_engine_shared shared = {&role->rules, role->guard, &role->budget, &role->counts};
+	struct tg_engine_shared shared = tg_role_shared(role, partition);
 	struct tg_part *p = calloc(1, sizeof(*p));
 	int rc;
 
@@ -233,6 +233,7 @@ static void begin_batch(struct tg_part *p)
 	tg_buf_reset(&p->clears);
 	tg_arena_reset(&p->arena);
 	p->messages_len = p->messages_sent = p->messages_pending = 0;
+	p->pieces_len = p->pieces_sent = 0;
 	p->oldest_us = INT64_MAX;
 }
 
@@ -252,14 +253,17 @@ static void end_batch(struct tg_part *p)
 	struct tg_role *role = p->role;
 	int due = tg_watch_due(
 		&p->watch, tg_watermark_us(tg_engine_watermark(p->engine)), &p->clears);
+	int rc = tg_engine_end(p->engine, p->next, &p->found);
 
 	tg_engine_expire(p->engine);
+	if (!rc)
+		rc = tg_engine_sweep(p->engine, tg_part_keep_piece, p);
 	tg_correlate_note_counts(&role->counts);
 	tg_metric_set(&tg_correlate_metrics[TG_CM_WINDOW_EVENTS], (double)role->budget.used);
 	tg_role_flow(role);
 	say_full(role);
 	p->speaks = due > 0 || !tg_findings_empty(&p->found);
-	if (due < 0 || p->found.rc) {
+	if (due < 0 || rc || p->found.rc) {
 		tg_role_fail(role, "out of memory");
 		return;
 	}
@@ -274,6 +278,10 @@ void tg_part_run(struct tg_part *p)
 
 	if (p->state != TG_PART_IDLE)
 		return;
+	if (p->role->reloading) {
+		tg_role_reload(p->role); /* waits for the others, or does it */
+		return;
+	}
 	if (p->queue_len == 0) {
 		tg_role_part_idle(p->role);
 		return;

@@ -17,8 +17,7 @@ static void ask_page(struct tg_part *p);
 
 static bool reaches_back(const struct tg_role *role, const struct tg_rule *rule)
 {
-	return tg_rule_runs(rule) &&
-	       tg_rule_keep_us(rule) > role->conf->correlate_rebuild_h * TG_US_PER_H;
+	return tg_rule_keep_us(rule) > role->conf->correlate_rebuild_h * TG_US_PER_H;
 }
 
 /* The types of all rules that need it; empty when one of them wants every type. Returns how far

@@ -17,6 +17,16 @@ void tg_role_fail(struct tg_role *role, const char *why)
 	tg_service_fail(role->svc, why);
 }
 
+struct tg_engine_shared tg_role_shared(struct tg_role *role, int32_t partition)
+{
+	return (struct tg_engine_shared){.rules = &role->rules,
+		.guard = role->guard,
+		.budget = &role->budget,
+		.counts = &role->counts,
+		.registry = role->registry,
+		.here = partition};
+}
+
 struct tg_part *tg_role_part(struct tg_role *role, int32_t partition)
 {
 	for (size_t i = 0; i < role->parts_len; i++)
@@ -38,6 +48,28 @@ void tg_role_flow(struct tg_role *role)
 		role->paused = false;
 		tg_consumer_resume(role->consumer);
 	}
+}
+
+/* ---- the city ---- */
+
+static void on_registry(void *ctx, struct tg_registry *registry)
+{
+	struct tg_role *role = ctx;
+
+	if (tg_registry_bind(registry, &role->rules)) {
+		tg_registry_free(registry);
+		tg_role_fail(role, "out of memory");
+		return;
+	}
+	for (size_t i = 0; i < role->parts_len; i++)
+		tg_engine_set_registry(role->parts[i]->engine, registry);
+	tg_registry_free(role->registry);
+	role->registry = registry;
+}
+
+static void on_look(void *ctx)
+{
+	tg_role_look_at_packs(ctx);
 }
 
 /* ---- assignment ---- */
@@ -235,9 +267,11 @@ static void close_all(struct tg_role *role)
 	if (role->closing)
 		return;
 	role->closing = true;
-	role->open = 5; /* consumer, database, store, timers */
+	role->open = 6; /* consumer, database, store, timers, signal */
 	uv_close((uv_handle_t *)&role->stop_limit, on_handle_closed);
-	tg_halo_watch_close(&role->halo, on_handle_closed, role);
+	role->hangup.data = role;
+	uv_close((uv_handle_t *)&role->hangup, on_handle_closed);
+	tg_city_watch_close(&role->city, on_handle_closed, role);
 	tg_consumer_close(role->consumer);
 }
 
@@ -317,12 +351,20 @@ static int start(void *ctx, struct tg_service *svc)
 	rc = tg_pg_open(
 		role->loop, role->conf->postgres_url, "tongguan correlate", NULL, NULL, &role->pg);
 	if (!rc)
-		tg_halo_watch_start(&role->halo, role->loop, role->pg, &role->rules);
-	if (!rc)
 		rc = tg_store_open(role->loop, role->conf->redis_url, &role->store);
 	if (!rc)
 		rc = tg_producer_open(role->loop, role->conf->kafka_brokers, "tongguan-correlate",
 			on_delivery, role, &role->producer);
+	if (!rc) {
+		role->city = (struct tg_city_watch){.pg = role->pg,
+			.producer = role->producer,
+			.on_registry = on_registry,
+			.on_look = on_look,
+			.ctx = role,
+			.rules = &role->rules};
+		tg_city_watch_start(&role->city, role->loop);
+		rc = tg_role_watch_packs(role);
+	}
 	if (!rc)
 		rc = open_consumer(role);
 	if (rc)
@@ -343,6 +385,8 @@ int tg_correlate_run(const struct tg_conf *conf)
 		code = tg_service_run(&ops, &role, conf->correlate_listen);
 	}
 	free(role.parts);
+	tg_city_watch_release(&role.city);
+	tg_registry_free(role.registry);
 	tg_arena_release(&role.arena);
 	tg_guard_free(role.guard);
 	tg_ruleset_release(&role.rules);

@@ -9,8 +9,8 @@
 #include "base/io/kafka.h"
 #include "base/io/pg.h"
 #include "base/io/service.h"
+#include "correlate/city.h"
 #include "correlate/engine.h"
-#include "correlate/halo.h"
 #include "correlate/pack.h"
 #include "correlate/store.h"
 #include "correlate/watch.h"
@@ -32,6 +32,7 @@ struct tg_role {
 	uv_loop_t *loop;
 	struct tg_ruleset rules;
 	struct tg_guard *guard;
+	struct tg_registry *registry; /* NULL: not read yet */
 	struct tg_window_budget budget;
 	struct tg_engine_counts counts;
 	struct tg_consumer *consumer;
@@ -47,7 +48,10 @@ struct tg_role {
 	bool assigned, paused, stopping, rejoining;
 	size_t queued, queued_bytes;
 	uv_timer_t stop_limit;
-	struct tg_halo_watch halo;
+	struct tg_city_watch city;
+	uv_signal_t hangup;
+	uint64_t packs_print; /* of the folder's files, as loaded */
+	bool reloading;       /* no batch begins until other rules are in place */
 	bool closing;
 	int open; /* things that say when they are closed */
 };
@@ -111,8 +115,18 @@ void tg_role_part_idle(struct tg_role *role);
 void tg_role_part_gone(struct tg_role *role);
 void tg_role_fail(struct tg_role *role, const char *why);
 
+struct tg_engine_shared tg_role_shared(struct tg_role *role, int32_t partition);
+
 /* load.c: what is refused is logged; -TG_ECONF when no rule can run */
 TG_MUST int tg_role_load_rules(struct tg_role *role);
+TG_MUST int tg_role_packs_folder(const struct tg_role *role, struct tg_buf *ret);
+TG_MUST int tg_role_read_rules(
+	const struct tg_role *role, double halo_m, struct tg_ruleset *ret, size_t *ret_refused);
+/* reload.c: by SIGHUP, or when the folder's files have changed. Nothing changes unless every pack
+ * is right. */
+TG_MUST int tg_role_watch_packs(struct tg_role *role);
+void tg_role_look_at_packs(struct tg_role *role);
+void tg_role_reload(struct tg_role *role); /* now, or once every batch in flight is home */
 
 /* part.c */
 TG_MUST int tg_part_open(struct tg_role *role, int32_t partition, struct tg_part **ret);
@@ -140,6 +154,7 @@ void tg_part_recall(struct tg_part *p);
 /* chain.c: rows, messages, the one Redis call; then the part is idle */
 void tg_part_chain(struct tg_part *p);
 void tg_part_delivered(struct tg_part *p, int rc);
+int tg_part_keep_piece(void *ctx, const struct tg_segment *segment);
 TG_MUST int tg_part_watch_row(struct tg_part *p, const PGresult *res, int row);
 
 #endif

@@ -4,9 +4,11 @@
 #include "correlate/reader.h"
 #include "correlate/segment.h"
 
-#define FORM         1
+#define FORM         2
+#define FORM_EVENTS  1 /* of a version without series: events alone */
 #define FLAG_HALO    1
 #define FLAG_WAITING 2
+#define FLAG_SETTLED 128 /* beside the flags of a word */
 #define CELL_NONE    UINT16_MAX
 #define RULES_MAX    255 /* windows that one event may be in */
 
@@ -78,6 +80,9 @@ void tg_segment_release(struct tg_segment *s)
 	tg_buf_release(&s->prints);
 	tg_buf_release(&s->cells);
 	tg_buf_release(&s->events);
+	tg_buf_release(&s->floors);
+	tg_buf_release(&s->bases);
+	tg_buf_release(&s->words);
 	free(s->rule_local);
 	*s = (struct tg_segment){0};
 }
@@ -87,9 +92,12 @@ void tg_segment_reset(struct tg_segment *s)
 	tg_buf_reset(&s->prints);
 	tg_buf_reset(&s->cells);
 	tg_buf_reset(&s->events);
+	tg_buf_reset(&s->floors);
+	tg_buf_reset(&s->bases);
+	tg_buf_reset(&s->words);
 	memset(s->rule_local, 0, s->rules_len * sizeof(*s->rule_local));
 	s->prints_len = s->cells_len = 0;
-	s->len = 0;
+	s->len = s->floors_len = s->bases_len = s->words_len = 0;
 	s->newest_us = INT64_MIN;
 	s->stamp = ++s->names->stamp;
 	s->rc = 0;
@@ -122,10 +130,10 @@ static uint16_t cell_number(struct tg_segment *s, const char *cell)
 	return n->local;
 }
 
-static uint16_t rule_number(struct tg_segment *s, uint32_t rule, const uint64_t *prints)
+static uint16_t rule_number(struct tg_segment *s, uint32_t rule, uint64_t print)
 {
 	if (!s->rule_local[rule]) {
-		s->rc = tg_buf_put_u64(&s->prints, prints[rule]);
+		s->rc = tg_buf_put_u64(&s->prints, print);
 		s->rule_local[rule] = ++s->prints_len;
 	}
 	return (uint16_t)(s->rule_local[rule] - 1);
@@ -170,7 +178,7 @@ void tg_segment_add(struct tg_segment *s, const struct tg_seen *seen, const uint
 	if (!s->rc)
 		put_event(s, seen, cell, n);
 	for (size_t i = 0; i < n && !s->rc; i++) {
-		uint16_t number = rule_number(s, rules[i], prints);
+		uint16_t number = rule_number(s, rules[i], prints[rules[i]]);
 
 		if (!s->rc)
 			s->rc = tg_buf_put_u16(&s->events, number);
@@ -178,6 +186,90 @@ void tg_segment_add(struct tg_segment *s, const struct tg_seen *seen, const uint
 	s->len++;
 	if (seen->event_us > s->newest_us)
 		s->newest_us = seen->event_us;
+}
+
+bool tg_segment_empty(const struct tg_segment *s)
+{
+	return s->len == 0 && s->words_len == 0 && s->floors_len == 0;
+}
+
+void tg_segment_floor(struct tg_segment *s, uint32_t rule, uint64_t print, int64_t floor_us)
+{
+	uint16_t number;
+
+	if (s->rc)
+		return;
+	number = rule_number(s, rule, print);
+	if (!s->rc)
+		s->rc = tg_buf_put_u16(&s->floors, number);
+	if (!s->rc)
+		s->rc = tg_buf_put_u64(&s->floors, (uint64_t)floor_us);
+	s->floors_len++;
+	if (floor_us > s->newest_us)
+		s->newest_us = floor_us;
+}
+
+/* What both records begin with. */
+static bool put_key(
+	struct tg_segment *s, struct tg_buf *to, uint32_t rule, uint64_t print, const char *source)
+{
+	uint16_t number, name;
+
+	if (s->rc)
+		return false;
+	number = rule_number(s, rule, print);
+	name = cell_number(s, source);
+	if (!s->rc && name == CELL_NONE)
+		s->rc = -TG_EFULL;
+	if (!s->rc)
+		s->rc = tg_buf_put_u16(to, number);
+	if (!s->rc)
+		s->rc = tg_buf_put_u16(to, name);
+	return !s->rc;
+}
+
+void tg_segment_base(struct tg_segment *s, uint32_t rule, uint64_t print, const char *source,
+	bool raised, int64_t raised_us)
+{
+	struct tg_buf *b = &s->bases;
+
+	if (!put_key(s, b, rule, print, source))
+		return;
+	s->rc = tg_buf_put_u8(b, raised);
+	if (!s->rc)
+		s->rc = tg_buf_put_u64(b, (uint64_t)raised_us);
+	s->bases_len++;
+}
+
+void tg_segment_word(struct tg_segment *s, uint32_t rule, uint64_t print, const char *source,
+	const struct tg_word *word, bool settled)
+{
+	struct tg_buf *b = &s->words;
+	uint16_t cell;
+	int rc;
+
+	if (!put_key(s, b, rule, print, source))
+		return;
+	cell = cell_number(s, word->cell);
+	rc = tg_buf_put_u8(b, (uint8_t)(word->flags | (settled ? FLAG_SETTLED : 0)));
+	if (!rc)
+		rc = tg_buf_add(b, word->uid, 16);
+	if (!rc)
+		rc = tg_buf_put_u64(b, (uint64_t)word->event_us);
+	if (!rc)
+		rc = tg_buf_put_f64(b, word->value);
+	if (!rc)
+		rc = tg_buf_put_f64(b, word->at.lon);
+	if (!rc)
+		rc = tg_buf_put_f64(b, word->at.lat);
+	if (!rc)
+		rc = tg_buf_put_u32(b, word->type);
+	if (!rc)
+		rc = tg_buf_put_u16(b, cell);
+	s->rc = rc;
+	s->words_len++;
+	if (word->event_us > s->newest_us)
+		s->newest_us = word->event_us;
 }
 
 int tg_segment_pack(const struct tg_segment *s, int64_t offset, uint32_t chunk, struct tg_buf *out)
@@ -202,11 +294,24 @@ int tg_segment_pack(const struct tg_segment *s, int64_t offset, uint32_t chunk, 
 		rc = tg_buf_put_u32(out, s->len);
 	if (!rc)
 		rc = tg_buf_add(out, s->events.data, s->events.len);
+	if (!rc)
+		rc = tg_buf_put_u32(out, s->floors_len);
+	if (!rc)
+		rc = tg_buf_add(out, s->floors.data, s->floors.len);
+	if (!rc)
+		rc = tg_buf_put_u32(out, s->bases_len);
+	if (!rc)
+		rc = tg_buf_add(out, s->bases.data, s->bases.len);
+	if (!rc)
+		rc = tg_buf_put_u32(out, s->words_len);
+	if (!rc)
+		rc = tg_buf_add(out, s->words.data, s->words.len);
 	return rc;
 }
 
 struct reading {
 	struct tg_reader r;
+	const struct tg_segment_reader *to;
 	uint64_t *prints;
 	const char **cells;
 	uint64_t prints_len, cells_len;
@@ -237,7 +342,7 @@ static int read_tables(struct reading *g, struct tg_names *names)
 	return g->r.bad ? -TG_EPARSE : 0;
 }
 
-static int read_event(struct reading *g, tg_segment_cb cb, void *ctx)
+static int read_event(struct reading *g)
 {
 	struct tg_seen seen = {.group = TG_GROUP_NONE};
 	uint64_t prints[RULES_MAX], cell, flags, n;
@@ -264,21 +369,104 @@ static int read_event(struct reading *g, tg_segment_cb cb, void *ctx)
 			return -TG_EPARSE;
 		prints[i] = g->prints[local];
 	}
-	return g->r.bad ? -TG_EPARSE : cb(ctx, &seen, prints, (size_t)n);
+	return g->r.bad ? -TG_EPARSE : g->to->event(g->to->ctx, &seen, prints, (size_t)n);
 }
 
-int tg_segment_read(struct tg_slice bytes, struct tg_names *names, tg_segment_cb cb, void *ctx)
+static bool read_key(struct reading *g, uint64_t *ret_print, const char **ret_source)
 {
-	struct reading g = {.r = {bytes.data, bytes.len, false}};
-	uint64_t n;
+	uint64_t rule = tg_read_uint(&g->r, 2), name = tg_read_uint(&g->r, 2);
+
+	if (g->r.bad || rule >= g->prints_len || name >= g->cells_len)
+		return false;
+	*ret_print = g->prints[rule];
+	*ret_source = g->cells[name];
+	return true;
+}
+
+static int read_base(struct reading *g)
+{
+	const char *source = NULL;
+	uint64_t print = 0;
+	int64_t raised_us;
+	bool raised;
+
+	if (!read_key(g, &print, &source))
+		return -TG_EPARSE;
+	raised = tg_read_uint(&g->r, 1) != 0;
+	raised_us = (int64_t)tg_read_uint(&g->r, 8);
+	return g->r.bad ? -TG_EPARSE : g->to->base(g->to->ctx, print, source, raised, raised_us);
+}
+
+static int read_floor(struct reading *g)
+{
+	uint64_t rule = tg_read_uint(&g->r, 2);
+	int64_t floor_us = (int64_t)tg_read_uint(&g->r, 8);
+
+	if (g->r.bad || rule >= g->prints_len)
+		return -TG_EPARSE;
+	return g->to->floor(g->to->ctx, g->prints[rule], floor_us);
+}
+
+static int read_word(struct reading *g)
+{
+	struct tg_word word = {0};
+	const char *source = NULL, *uid;
+	uint64_t print = 0, flags, cell;
+
+	if (!read_key(g, &print, &source))
+		return -TG_EPARSE;
+	flags = tg_read_uint(&g->r, 1);
+	uid = tg_read_bytes(&g->r, 16);
+	if (!uid)
+		return -TG_EPARSE;
+	memcpy(word.uid, uid, 16);
+	word.event_us = (int64_t)tg_read_uint(&g->r, 8);
+	word.value = tg_read_f64(&g->r);
+	word.at.lon = tg_read_f64(&g->r);
+	word.at.lat = tg_read_f64(&g->r);
+	word.type = (uint32_t)tg_read_uint(&g->r, 4);
+	cell = tg_read_uint(&g->r, 2);
+	word.cell = cell < g->cells_len ? g->cells[cell] : NULL;
+	word.flags = (uint8_t)(flags & ~(uint64_t)FLAG_SETTLED);
+	return g->r.bad
+		       ? -TG_EPARSE
+		       : g->to->word(g->to->ctx, print, source, &word, (flags & FLAG_SETTLED) != 0);
+}
+
+static int read_each(struct reading *g, int (*one)(struct reading *g))
+{
+	uint64_t n = tg_read_uint(&g->r, 4);
+	int rc = 0;
+
+	for (uint64_t i = 0; i < n && !rc; i++)
+		rc = one(g);
+	return rc ? rc : g->r.bad ? -TG_EPARSE : 0;
+}
+
+static int read_series(struct reading *g)
+{
+	int rc = read_each(g, read_floor);
+
+	if (!rc)
+		rc = read_each(g, read_base);
+	return rc ? rc : read_each(g, read_word);
+}
+
+int tg_segment_read(
+	struct tg_slice bytes, struct tg_names *names, const struct tg_segment_reader *reader)
+{
+	struct reading g = {.r = {bytes.data, bytes.len, false}, .to = reader};
+	uint64_t form;
 	int rc;
 
 	(void)tg_read_bytes(&g.r, 12);
-	rc = tg_read_uint(&g.r, 1) == FORM ? read_tables(&g, names) : -TG_EPARSE;
-	n = tg_read_uint(&g.r, 4);
-	for (uint64_t i = 0; i < n && !rc; i++)
-		rc = read_event(&g, cb, ctx);
-	if (!rc && (g.r.bad || g.r.len))
+	form = tg_read_uint(&g.r, 1);
+	rc = form == FORM || form == FORM_EVENTS ? read_tables(&g, names) : -TG_EPARSE;
+	if (!rc)
+		rc = read_each(&g, read_event);
+	if (!rc && form == FORM)
+		rc = read_series(&g);
+	if (!rc && g.r.len)
 		rc = -TG_EPARSE;
 	free(g.prints);
 	free(g.cells);

@@ -8,10 +8,11 @@
 #include "base/io/redis.h"
 #include "window_lua.h"
 
-#define CALL_MS    5000
-#define PAGE_MS    20000
-#define ARGS_MAX   16
-#define NUMBER_MAX 24
+#define CALL_MS     5000
+#define PAGE_MS     20000
+#define ARGS_MAX    16
+#define NUMBER_MAX  24
+#define NUMBERS_MAX 4
 
 struct tg_store {
 	struct tg_redis *redis;
@@ -21,16 +22,16 @@ struct tg_store {
 
 /* A call on its way. */
 struct call {
-	struct tg_slice args[ARGS_MAX];
 	size_t n;
 	char meta[32], seg[32];
-	char numbers[4][NUMBER_MAX];
 	size_t numbers_len;
 	tg_claim_cb claim;
 	tg_segment_bytes_cb each;
 	tg_page_cb page;
 	tg_verdict_cb verdict;
 	void *ctx;
+	char (*numbers)[NUMBER_MAX]; /* behind args, in the same memory */
+	struct tg_slice args[];
 };
 
 int tg_store_open(uv_loop_t *loop, const char *url, struct tg_store **ret)
@@ -82,13 +83,15 @@ static void arg_number(struct call *c, int64_t v)
 	arg(c, tg_slice_cstr(to));
 }
 
-/* FCALL name 2 meta seg */
-static struct call *call_new(const char *function, int32_t partition, void *ctx)
+/* FCALL name 2 meta seg; room for so many segments */
+static struct call *call_new(const char *function, int32_t partition, size_t segments, void *ctx)
 {
-	struct call *c = calloc(1, sizeof(*c));
+	size_t args = ARGS_MAX + 2 * segments, numbers = NUMBERS_MAX + segments;
+	struct call *c = calloc(1, sizeof(*c) + args * sizeof(c->args[0]) + numbers * NUMBER_MAX);
 
 	if (!c)
 		return NULL;
+	c->numbers = (char(*)[NUMBER_MAX])(void *)(c->args + args);
 	c->ctx = ctx;
 	snprintf(c->meta, sizeof(c->meta), "tg:{p%" PRId32 "}:meta", partition);
 	snprintf(c->seg, sizeof(c->seg), "tg:{p%" PRId32 "}:seg", partition);
@@ -137,7 +140,7 @@ static void on_claimed(void *ctx, int rc, const redisReply *reply)
 
 int tg_store_claim(struct tg_store *store, int32_t partition, tg_claim_cb cb, void *ctx)
 {
-	struct call *c = call_new("tg_claim", partition, ctx);
+	struct call *c = call_new("tg_claim", partition, 0, ctx);
 
 	if (!c)
 		return -TG_ENOMEM;
@@ -163,7 +166,7 @@ static void on_page(void *ctx, int rc, const redisReply *reply)
 int tg_store_page(struct tg_store *store, int32_t partition, const char *epoch, size_t from,
 	size_t n, tg_segment_bytes_cb each, tg_page_cb done, void *ctx)
 {
-	struct call *c = call_new("tg_restore", partition, ctx);
+	struct call *c = call_new("tg_restore", partition, 0, ctx);
 
 	if (!c)
 		return -TG_ENOMEM;
@@ -223,7 +226,7 @@ static void break_fence(struct tg_store *store, const struct tg_commit *m)
 
 int tg_store_commit(struct tg_store *store, const struct tg_commit *m, tg_verdict_cb cb, void *ctx)
 {
-	struct call *c = call_new("tg_commit", m->partition, ctx);
+	struct call *c = call_new("tg_commit", m->partition, 1 + m->pieces_len, ctx);
 
 	if (!c)
 		return -TG_ENOMEM;
@@ -241,13 +244,16 @@ int tg_store_commit(struct tg_store *store, const struct tg_commit *m, tg_verdic
 	else
 		arg(c, TG_SLICE(""));
 	arg_segment(c, m->segment, m->segment_us);
+	for (size_t i = 0; i < m->pieces_len; i++)
+		arg_segment(
+			c, (struct tg_slice){m->pieces[i].data, m->pieces[i].len}, m->piece_us[i]);
 	return call_send(store, c, CALL_MS, on_verdict);
 }
 
 int tg_store_rewrite(
 	struct tg_store *store, const struct tg_rewrite *w, tg_verdict_cb cb, void *ctx)
 {
-	struct call *c = call_new("tg_rewrite", w->partition, ctx);
+	struct call *c = call_new("tg_rewrite", w->partition, 1, ctx);
 
 	if (!c)
 		return -TG_ENOMEM;

@@ -37,9 +37,12 @@ struct tg_commit {
 	const char *epoch;
 	int64_t expected, next;
 	struct tg_slice watermarks;
-	int64_t trim_us;         /* INT64_MIN: nothing */
-	struct tg_slice segment; /* empty: none */
-	int64_t segment_us;      /* its newest event */
+	int64_t trim_us;             /* INT64_MIN: nothing */
+	struct tg_slice segment;     /* empty: none */
+	int64_t segment_us;          /* its newest event */
+	const struct tg_buf *pieces; /* further segments, each with its newest event */
+	const int64_t *piece_us;
+	size_t pieces_len;
 };
 TG_MUST int tg_store_commit(
 	struct tg_store *store, const struct tg_commit *c, tg_verdict_cb cb, void *ctx);

@@ -49,6 +49,7 @@ int tg_atlas_new(const struct tg_atlas_frame *frame, struct tg_atlas **ret)
 		return -TG_ERANGE;
 	}
 	tg_arena_init(&city->memory, CITY_BLOCK, CITY_BYTES_MAX);
+	city->frame = *frame;
 	tg_regions_init(&city->regions, (struct tg_lonlat){frame->min_lon, frame->min_lat},
 		(struct tg_lonlat){frame->max_lon, frame->max_lat}, frame->region_m);
 	rc = tg_polyindex_new(&city->index);

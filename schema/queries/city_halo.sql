@@ -1,1 +1,1 @@
-SELECT halo_m FROM tongguan.city
+SELECT halo_m, zone FROM tongguan.city

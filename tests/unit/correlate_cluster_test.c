@@ -169,7 +169,7 @@ static void run_open(struct run *r, struct world *w)
 	memset(r, 0, sizeof(*r));
 	r->budget.max = 1000000;
 	assert_int_equal(tg_guard_new(&w->set, &r->guard), 0);
-	shared = (struct tg_engine_shared){&w->set, r->guard, &r->budget, &r->counts};
+	shared = (struct tg_engine_shared){&w->set, r->guard, &r->budget, &r->counts, NULL, 0};
 	assert_int_equal(tg_engine_new(&shared, &r->engine), 0);
 	assert_int_equal(tg_book_init(&r->book), 0);
 }
@@ -229,7 +229,7 @@ static void batch_end(struct run *r)
 /* A new owner with empty memory. */
 static void restart(struct run *r, struct world *w)
 {
-	struct tg_engine_shared shared = {&w->set, r->guard, &r->budget, &r->counts};
+	struct tg_engine_shared shared = {&w->set, r->guard, &r->budget, &r->counts, NULL, 0};
 	struct tg_watermark *old = tg_engine_watermark(r->engine);
 	struct tg_engine *fresh;
 	struct tg_buf marks = {0};

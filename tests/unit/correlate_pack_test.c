@@ -42,7 +42,8 @@ static const struct {
 	{THRESHOLD "    above: 27\n    k: 2\n    n: 3\n    clear_below: 20\n", NULL},
 	{THRESHOLD "    below: 3\n    for_s: 300\n    clear_above: 4\n", NULL},
 	{THRESHOLD "    limits: device\n    k: 1\n    n: 1\n", NULL},
-	{SILENCE "    devices: \"lamp-*\"\n    after_s: 900\n    schedule: night\n    fold_by: "
+	{SILENCE "    devices: \"lamp-*\"\n    after_s: 900\n    schedule: \"18:00-24:00\"\n    "
+		 "fold_by: "
 		 "street\n",
 		NULL},
 	{WHOLE "    colour: red\n", "p.yaml:16:5: a rule has no key colour"},
@@ -92,6 +93,8 @@ static const struct {
 	{THRESHOLD "    above: 27\n    k: 1\n    n: 3\n    clear_below: 30\n",
 		"p.yaml:5:9: the clearing value lies beyond the limit"},
 	{SILENCE "    devices: \"*\"\n", "p.yaml:5:9: a rule needs the key after_s"},
+	{SILENCE "    devices: \"*\"\n    after_s: 3\n    schedule: 22:00-06:00\n",
+		"p.yaml:13:15: a period ends after it begins, on the same day (24:00 is its end)"},
 	{SILENCE "    devices: \"*\"\n    after_s: 3\n    fold_by: planet\n",
 		"p.yaml:13:14: fold_by is one of: street district"},
 	{SINGLE "    examples: [{name: x, events: [{id: e, at: 0}], expect: [{events: [f]}]}]\n",
@@ -161,7 +164,7 @@ static void example__a_wrong_expectation_is_told(void **state)
 						 "[]}]\n"),
 				 &limits, &set, &why),
 		0);
-	assert_int_equal(tg_example_run(set.rules[0], &set.rules[0]->examples[0], &why), 1);
+	assert_int_equal(tg_example_run(set.rules[0], &set.rules[0]->examples[0], NULL, &why), 1);
 	assert_string_equal(tg_buf_cstr(&why), "  raised, but not expected: {e} open\n");
 	tg_buf_release(&why);
 	tg_ruleset_release(&set);
@@ -181,7 +184,8 @@ static void packs__built_in_ones_hold_their_examples(void **state)
 	for (size_t i = 0; i < set.len; i++) {
 		assert_true(set.rules[i]->examples_len > 0);
 		for (size_t k = 0; k < set.rules[i]->examples_len; k++) {
-			int rc = tg_example_run(set.rules[i], &set.rules[i]->examples[k], &why);
+			int rc = tg_example_run(
+				set.rules[i], &set.rules[i]->examples[k], NULL, &why);
 
 			assert_string_equal(tg_buf_cstr(&why), "");
 			assert_int_equal(rc, 0);

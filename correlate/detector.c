@@ -1,0 +1,476 @@
+#include "correlate/detector.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "correlate/silence.h"
+#include "correlate/threshold.h"
+
+struct tg_detector {
+	const struct tg_rule *rule;
+	uint32_t rule_index;
+	struct tg_window_budget *budget;
+	struct tg_map *by_source; /* → struct tg_series */
+	struct tg_series *touched;
+	size_t words;
+	int64_t due_us;             /* a horizon beyond this changes some series */
+	bool unsure;                /* series that are new may have been told of before */
+	bool silent;                /* the last end told nothing */
+	int64_t told_us, told_next; /* up to there all was told before */
+	int64_t floor_us,
+		piece_floor_us; /* restoring: the newest, and that of the segment at hand */
+};
+
+int tg_detector_new(const struct tg_rule *rule, uint32_t rule_index,
+	struct tg_window_budget *budget, struct tg_detector **ret)
+{
+	struct tg_detector *d = calloc(1, sizeof(*d));
+	int rc = d ? tg_map_new(0, &d->by_source) : -TG_ENOMEM;
+
+	if (rc) {
+		free(d);
+		return rc;
+	}
+	d->rule = rule;
+	d->rule_index = rule_index;
+	d->budget = budget;
+	d->due_us = INT64_MAX;
+	d->floor_us = d->piece_floor_us = d->told_us = d->told_next = INT64_MIN;
+	*ret = d;
+	return 0;
+}
+
+static void count_words(struct tg_detector *d, size_t fewer)
+{
+	d->words -= fewer;
+	d->budget->used -= fewer;
+}
+
+static void more_word(struct tg_detector *d)
+{
+	d->words++;
+	d->budget->used++;
+}
+
+static void series_free(struct tg_detector *d, struct tg_series *s)
+{
+	count_words(d, s->len);
+	tg_series_release(s);
+	free(s);
+}
+
+void tg_detector_free(struct tg_detector *d)
+{
+	struct tg_series *s;
+	size_t pos = 0;
+
+	if (!d)
+		return;
+	while ((s = tg_map_next(d->by_source, &pos, NULL)))
+		series_free(d, s);
+	tg_map_free(d->by_source);
+	free(d);
+}
+
+void tg_detector_adopt(struct tg_detector *d, const struct tg_rule *rule, uint32_t rule_index)
+{
+	d->rule = rule;
+	d->rule_index = rule_index;
+}
+
+size_t tg_detector_words(const struct tg_detector *d)
+{
+	return d->words;
+}
+
+size_t tg_detector_count(const struct tg_detector *d)
+{
+	return tg_map_count(d->by_source);
+}
+
+static struct tg_series *series_of(struct tg_detector *d, const char *source, int64_t base_us)
+{
+	struct tg_slice key = tg_slice_cstr(source);
+	struct tg_series *s = tg_map_get(d->by_source, key);
+
+	if (s)
+		return s;
+	s = calloc(1, sizeof(*s));
+	if (s && tg_map_put(d->by_source, key, s)) {
+		free(s);
+		s = NULL;
+	}
+	if (!s)
+		return NULL;
+	s->source = source;
+	s->base_us = base_us;
+	s->kept_floor_us = INT64_MIN;
+	s->due_us = INT64_MAX;
+	s->unsure = d->unsure;
+	return s;
+}
+
+static void touch(struct tg_detector *d, struct tg_series *s)
+{
+	if (s->touched)
+		return;
+	s->touched = true;
+	s->many = false;
+	s->trigger = 0;
+	s->next = d->touched;
+	d->touched = s;
+}
+
+static void touch_by(struct tg_detector *d, struct tg_series *s, uint32_t trigger)
+{
+	touch(d, s);
+	s->many |= s->trigger && s->trigger != trigger;
+	s->trigger = trigger;
+}
+
+enum tg_detector_verdict tg_detector_take(struct tg_detector *d, const char *source,
+	const struct tg_word *word, int64_t horizon_us, uint32_t trigger)
+{
+	struct tg_series *s;
+	uint32_t at;
+
+	if (word->event_us < horizon_us)
+		return TG_DETECTOR_LATE;
+	if (d->budget->used >= d->budget->max)
+		return TG_DETECTOR_FULL;
+	s = series_of(d, source, horizon_us);
+	if (!s)
+		return TG_DETECTOR_FAILED;
+	switch (tg_series_put(s, word, &at)) {
+	case TG_PUT_REPEAT:
+	case TG_PUT_SETTLED: return TG_DETECTOR_REPEAT;
+	case TG_PUT_NO_MEMORY: return TG_DETECTOR_FAILED;
+	case TG_PUT_TAKEN: break;
+	}
+	more_word(d);
+	s->stale |= at < s->head.at;
+	touch_by(d, s, trigger);
+	return TG_DETECTOR_TAKEN;
+}
+
+/* ---- the end of a batch ---- */
+
+static const char *area_of(const struct tg_rule *rule, const struct tg_device *device)
+{
+	if (!rule->fold_by || !device)
+		return NULL;
+	return strcmp(rule->fold_by, "street") == 0 ? device->street : device->district;
+}
+
+static bool counts(const struct tg_rule *rule, const struct tg_span *span, const struct tg_word *w,
+	uint32_t at)
+{
+	return at == span->first || at == span->last ||
+	       (span->whole && rule->kind == TG_RULE_THRESHOLD && (w->flags & TG_WORD_BEYOND));
+}
+
+static void tell(
+	struct tg_detector *d, struct tg_series *s, const char *area, struct tg_findings *f)
+{
+	struct tg_story story = {.rule = d->rule_index,
+		.source = s->source,
+		.area = area ? area : s->source,
+		.from_us = s->base_us,
+		.trigger = s->many ? 0 : s->trigger};
+
+	/* What came before the first word that was ever heard here is not ours to unsay. */
+	if (story.from_us == INT64_MIN && s->len)
+		story.from_us = s->words[0].event_us;
+	tg_findings_story(f, &story);
+	for (uint32_t i = 0; i < s->spans.len; i++) {
+		struct tg_span *span = &s->spans.items[i];
+
+		tg_findings_span(f, span);
+		for (uint32_t at = span->first; !span->continued && at <= span->last; at++)
+			if (counts(d->rule, span, &s->words[at], at))
+				tg_findings_word(f, &s->words[at]);
+		span->told = true;
+	}
+	s->gone = s->unsure = false;
+}
+
+static bool news(const struct tg_series *s)
+{
+	if (s->gone || s->unsure)
+		return true;
+	for (uint32_t i = 0; i < s->spans.len; i++)
+		if (!s->spans.items[i].told)
+			return true;
+	return false;
+}
+
+/* Silence is the registry's: of a device that it does not know, or whose words come to another
+ * partition, nothing is expected here. */
+static bool is_ours(const struct tg_detector *d, const struct tg_device *device, int32_t here)
+{
+	return d->rule->kind != TG_RULE_SILENCE ||
+	       (device && (here < 0 || device->partition == here));
+}
+
+static int judge(struct tg_detector *d, struct tg_series *s, const struct tg_zone *zone, bool ours,
+	int64_t horizon_us)
+{
+	if (d->rule->kind == TG_RULE_THRESHOLD)
+		return tg_threshold_judge(d->rule, s);
+	if (ours)
+		return tg_silence_judge(d->rule, zone, s, horizon_us);
+	tg_silence_strike(s, horizon_us);
+	return 0;
+}
+
+static void settle(struct tg_detector *d, struct tg_series *s, int64_t horizon_us)
+{
+	if (horizon_us == INT64_MIN)
+		return;
+	count_words(d, d->rule->kind == TG_RULE_THRESHOLD
+			       ? tg_threshold_settle(d->rule, s, horizon_us)
+			       : tg_silence_settle(d->rule, s, horizon_us));
+}
+
+static void drop(struct tg_detector *d, struct tg_series *s)
+{
+	(void)tg_map_remove(d->by_source, tg_slice_cstr(s->source));
+	series_free(d, s);
+}
+
+static int end_series(struct tg_detector *d, struct tg_series *s, const struct tg_detector_end *end,
+	struct tg_findings *f)
+{
+	const struct tg_registry *registry = end->registry;
+	const struct tg_device *device = registry ? tg_registry_find(registry, s->source) : NULL;
+	bool ours = is_ours(d, device, end->here);
+	int rc = judge(d, s, registry ? registry->zone : NULL, ours, end->horizon_us);
+
+	s->touched = false;
+	if (rc)
+		return rc;
+	if (!f)
+		s->unsure = true;
+	else if (news(s))
+		tell(d, s, area_of(d->rule, device), f);
+	if (!ours && f) {
+		drop(d, s);
+		return 0;
+	}
+	settle(d, s, end->horizon_us);
+	if (s->due_us < d->due_us)
+		d->due_us = s->due_us;
+	return 0;
+}
+
+static void touch_due(struct tg_detector *d, int64_t horizon_us)
+{
+	struct tg_series *s;
+	size_t pos = 0;
+
+	if (horizon_us <= d->due_us)
+		return;
+	d->due_us = INT64_MAX;
+	while ((s = tg_map_next(d->by_source, &pos, NULL))) {
+		if (s->due_us < horizon_us)
+			touch(d, s);
+		else if (s->due_us < d->due_us)
+			d->due_us = s->due_us;
+	}
+}
+
+static void touch_unsure(struct tg_detector *d)
+{
+	struct tg_series *s;
+	size_t pos = 0;
+
+	while ((s = tg_map_next(d->by_source, &pos, NULL)))
+		if (s->unsure)
+			touch(d, s);
+}
+
+int tg_detector_end(struct tg_detector *d, const struct tg_detector_end *end, struct tg_findings *f)
+{
+	bool speaks = end->mark_us > d->told_us ||
+		      (end->mark_us == d->told_us && end->next >= d->told_next);
+	int rc = 0;
+
+	if (speaks && d->silent)
+		touch_unsure(d);
+	d->silent = !speaks;
+	touch_due(d, end->horizon_us);
+	while (d->touched && !rc) {
+		struct tg_series *s = d->touched;
+
+		d->touched = s->next;
+		rc = end_series(d, s, end, speaks ? f : NULL);
+	}
+	return rc ? rc : f->rc;
+}
+
+void tg_detector_told(struct tg_detector *d, int64_t mark_us, int64_t next)
+{
+	d->told_us = mark_us;
+	d->told_next = next;
+	d->unsure = true;
+}
+
+void tg_detector_touch_all(struct tg_detector *d)
+{
+	struct tg_series *s;
+	size_t pos = 0;
+
+	while ((s = tg_map_next(d->by_source, &pos, NULL)))
+		touch(d, s);
+}
+
+/* ---- storing and putting back ---- */
+
+/* A threshold's series of which nothing is left says nothing. */
+static bool is_empty(const struct tg_detector *d, const struct tg_series *s)
+{
+	return s->len == 0 && !s->base.raised && s->spans.len == 0 && !s->touched &&
+	       (d->rule->kind == TG_RULE_THRESHOLD || s->due_us == INT64_MAX);
+}
+
+void tg_detector_settle(struct tg_detector *d, int64_t floor_us)
+{
+	struct tg_series *s;
+	size_t pos = 0;
+
+	d->floor_us = floor_us;
+	while ((s = tg_map_next(d->by_source, &pos, NULL))) {
+		settle(d, s, floor_us);
+		if (d->rule->kind == TG_RULE_THRESHOLD && s->base.at == s->len &&
+			tg_threshold_needed(d->rule, s) == s->len) {
+			count_words(d, s->len);
+			s->len = s->base.at = s->base.ring = 0;
+			s->head = s->base;
+		}
+		if (is_empty(d, s))
+			drop(d, s);
+	}
+}
+
+static void store_series(
+	const struct tg_detector *d, const struct tg_series *s, bool pending, struct tg_segment *to)
+{
+	uint32_t from = d->rule->kind == TG_RULE_THRESHOLD ? tg_threshold_needed(d->rule, s) : 0;
+	uint32_t until = pending ? s->len : s->base.at;
+
+	if (s->base.raised || from < s->base.at)
+		tg_segment_base(to, d->rule_index, d->rule->print, s->source, s->base.raised,
+			s->base.raised_us);
+	for (uint32_t i = from; i < until; i++)
+		tg_segment_word(
+			to, d->rule_index, d->rule->print, s->source, &s->words[i], i < s->base.at);
+}
+
+bool tg_detector_store(
+	struct tg_detector *d, size_t *next, uint32_t most, bool pending, struct tg_segment *to)
+{
+	struct tg_series *s;
+
+	if (*next == 0 || to->floors_len == 0)
+		tg_segment_floor(to, d->rule_index, d->rule->print, d->floor_us);
+	while (to->words_len + to->bases_len < most) {
+		s = tg_map_next(d->by_source, next, NULL);
+		if (!s)
+			return false;
+		store_series(d, s, pending, to);
+	}
+	return true;
+}
+
+static struct tg_series *series_back(struct tg_detector *d, const char *source)
+{
+	return series_of(d, source, INT64_MIN);
+}
+
+/* A newer base makes an older one void. */
+static void newer_base(struct tg_detector *d, struct tg_series *s, int64_t floor_us)
+{
+	uint32_t at = 0;
+
+	if (floor_us <= s->kept_floor_us)
+		return;
+	s->kept_floor_us = floor_us;
+	s->base.raised = false;
+	at = tg_series_at(s, floor_us);
+	count_words(d, at);
+	tg_series_cut(s, 0, at);
+}
+
+void tg_detector_put_floor(struct tg_detector *d, int64_t floor_us)
+{
+	d->piece_floor_us = floor_us;
+	if (floor_us > d->floor_us)
+		d->floor_us = floor_us;
+}
+
+int tg_detector_put_base(struct tg_detector *d, const char *source, bool raised, int64_t raised_us)
+{
+	struct tg_series *s = series_back(d, source);
+
+	if (!s)
+		return -TG_ENOMEM;
+	newer_base(d, s, d->piece_floor_us);
+	if (d->piece_floor_us == s->kept_floor_us) {
+		s->base.raised = raised;
+		s->base.raised_us = raised_us;
+	}
+	return 0;
+}
+
+int tg_detector_put_word(
+	struct tg_detector *d, const char *source, const struct tg_word *word, bool settled)
+{
+	struct tg_series *s = series_back(d, source);
+	uint32_t at;
+
+	if (!s)
+		return -TG_ENOMEM;
+	if (settled ? d->piece_floor_us < s->kept_floor_us : word->event_us < s->kept_floor_us)
+		return 0;
+	if (d->budget->used >= d->budget->max)
+		return -TG_EFULL;
+	switch (tg_series_put(s, word, &at)) {
+	case TG_PUT_TAKEN: more_word(d); return 0;
+	case TG_PUT_NO_MEMORY: return -TG_ENOMEM;
+	default: return 0;
+	}
+}
+
+/* What lies before the floor and is part of no base there is needed no more. */
+static void forget_before(struct tg_detector *d, struct tg_series *s)
+{
+	uint32_t at;
+
+	if (s->kept_floor_us >= d->floor_us)
+		return;
+	at = tg_series_at(s, d->floor_us);
+	count_words(d, at);
+	tg_series_cut(s, 0, at);
+	s->base.raised = false;
+}
+
+void tg_detector_restored(struct tg_detector *d)
+{
+	struct tg_series *s;
+	size_t pos = 0;
+
+	d->unsure = true;
+	while ((s = tg_map_next(d->by_source, &pos, NULL))) {
+		forget_before(d, s);
+		s->base_us = d->floor_us;
+		s->base.at = tg_series_at(s, d->floor_us);
+		if (d->rule->kind == TG_RULE_THRESHOLD)
+			tg_threshold_recount(d->rule, s);
+		s->head = s->base;
+		s->stale = s->unsure = true;
+		if (s->len == 0 && !s->base.raised)
+			drop(d, s);
+		else
+			touch(d, s);
+	}
+}
