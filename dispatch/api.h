@@ -201,6 +201,7 @@ void tg_api_session_list(struct tg_rq *rq);
 void tg_api_session_end_one(struct tg_rq *rq);
 void tg_api_photo_create(struct tg_rq *rq);
 void tg_api_photo_show(struct tg_rq *rq);
+void tg_api_rules(struct tg_rq *rq);
 void tg_api_vitals(struct tg_rq *rq);
 void tg_api_case_list(struct tg_rq *rq);
 void tg_api_case_create(struct tg_rq *rq);

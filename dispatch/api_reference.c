@@ -190,6 +190,27 @@ void tg_api_city(struct tg_rq *rq)
 		tg_rq_query(rq, tg_sql_city_map, NULL, 0, on_map);
 }
 
+static void on_rules(struct tg_rq *rq, const PGresult *res)
+{
+	struct tg_jw w;
+
+	tg_jw_begin(&w, &rq->out);
+	tg_jw_object(&w, NULL);
+	tg_jw_array(&w, "items");
+	for (int i = 0; i < PQntuples(res); i++)
+		tg_jw_raw(&w, NULL, tg_pg_text(res, i, 0));
+	tg_jw_array_end(&w);
+	tg_jw_null(&w, "next_cursor");
+	tg_jw_object_end(&w);
+	tg_rq_out(rq, 200, "application/json", tg_jw_end(&w));
+}
+
+void tg_api_rules(struct tg_rq *rq)
+{
+	if (tg_rq_known_query(rq, no_query))
+		tg_rq_query(rq, tg_sql_rule_list, NULL, 0, on_rules);
+}
+
 void tg_api_openapi(struct tg_rq *rq)
 {
 	if (tg_rq_known_query(rq, no_query))
