@@ -52,7 +52,7 @@
 	X(TG_POST, API "/reports", report_create, 0, TG_ROLES_INTAKE)          \
 	X(TG_POST, API "/photos", photo_create, 0, TG_ROLES_PHOTO)             \
 	X(TG_GET, API "/photos/{hash}", photo_show, 0, 0)                      \
-	X(TG_GET, API "/rules", rules, 0, 0)                                 \
+	X(TG_GET, API "/rules", rules, 0, 0)                                   \
 	X(TG_GET, API "/vitals", vitals, 0, 0)                                 \
 	X(TG_GET, API "/stream", stream, 0, 0)                                 \
 	X(TG_GET, "/openapi.json", openapi, TG_API_OPEN, 0)
