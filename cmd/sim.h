@@ -184,8 +184,12 @@ struct sim_reading {
 	double value;
 	bool heard; /* false: kept silent */
 };
+struct sim_limit {
+	bool above; /* beyond it is above it */
+	double value;
+};
 TG_MUST int sim_truth_of_series(struct sim_plan *plan, const struct tg_rule *rule,
-	const struct sim_device *device, double limit, const struct sim_reading *readings,
+	const struct sim_device *device, struct sim_limit limit, const struct sim_reading *readings,
 	size_t n);
 TG_MUST int sim_truth_of_silence(struct sim_plan *plan, const struct tg_rule *rule,
 	const struct sim_device *device, const struct sim_reading *readings, size_t n);

@@ -38,15 +38,18 @@ struct series {
 	size_t readings_len;
 };
 
-static bool limit_of(const struct tg_rule *rule, const struct sim_device *device, double *ret)
+/* A device with limits on both sides is taken beyond the upper one. */
+static bool limit_of(
+	const struct tg_rule *rule, const struct sim_device *device, struct sim_limit *ret)
 {
 	const json_t *metric = json_object_get(device->limits, rule->metric);
-	const json_t *limit = json_object_get(metric, rule->above ? "above" : "below");
+	const json_t *above = json_object_get(metric, "above");
+	const json_t *below = json_object_get(metric, "below");
 
 	if (!rule->device_limits)
-		*ret = rule->limit;
-	else if (json_is_number(limit))
-		*ret = json_number_value(limit);
+		*ret = (struct sim_limit){rule->above, rule->limit};
+	else if (above || below)
+		*ret = (struct sim_limit){above != NULL, json_number_value(above ? above : below)};
 	else
 		return false;
 	return true;
@@ -77,7 +80,7 @@ static bool follows(const struct tg_rule *rule, const struct sim_device *device,
 	Tongguan__V1__Reading reading;
 	tg_located_pb loc;
 	tg_event_pb ev;
-	double limit;
+	struct sim_limit limit;
 
 	if (rule->kind != TG_RULE_THRESHOLD || strcmp(rule->metric, metric) != 0 ||
 		!limit_of(rule, device, &limit))
@@ -206,18 +209,19 @@ static bool plant_beyond(struct sim_plan *plan, const struct tg_rule *rule, stru
 	size_t count = rule->for_us ? (size_t)((rule->for_us + every_us - 1) / every_us) + 1
 				    : (size_t)rule->k;
 	size_t margin = MARGIN + (size_t)(rule->for_us ? 0 : rule->n), at;
-	double limit, away;
+	struct sim_limit limit;
+	double away;
 
 	if (!limit_of(rule, s->device, &limit))
 		return false;
-	away = 0.3 * fmax(fabs(limit), 1);
+	away = 0.3 * fmax(fabs(limit.value), 1);
 	if (twist == SIM_short_of)
 		count--;
 	at = take_stretch(&plan->script.random, s, count + 2 * margin);
 	if (at == SIZE_MAX)
 		return false;
 	for (size_t i = 0; i < count; i++)
-		s->values[metric][at + margin + i] = rule->above ? limit + away : limit - away;
+		s->values[metric][at + margin + i] = limit.value + (limit.above ? away : -away);
 	return true;
 }
 
@@ -336,7 +340,7 @@ static int say_metric(struct sim_plan *plan, struct series *s, size_t metric)
 	}
 	for (size_t k = 0; k < plan->rules->len && !rc; k++) {
 		const struct tg_rule *rule = plan->rules->rules[k];
-		double limit;
+		struct sim_limit limit;
 
 		if (follows(rule, s->device, s->bands[metric].metric) &&
 			limit_of(rule, s->device, &limit))

@@ -186,16 +186,16 @@ int sim_truth_of_lot(struct sim_plan *plan, size_t lot)
 
 /* ---- readings ---- */
 
-static bool beyond(const struct tg_rule *rule, double limit, double value)
+static bool beyond(struct sim_limit limit, double value)
 {
-	return rule->above ? value > limit : value < limit;
+	return limit.above ? value > limit.value : value < limit.value;
 }
 
-static bool calm(const struct tg_rule *rule, double limit, double value)
+static bool calm(const struct tg_rule *rule, struct sim_limit limit, double value)
 {
-	double clear = rule->has_clear ? rule->clear : limit;
+	double clear = rule->has_clear ? rule->clear : limit.value;
 
-	return rule->above ? value < clear : value > clear;
+	return limit.above ? value < clear : value > clear;
 }
 
 static int raise_at(struct sim_plan *plan, const struct tg_rule *rule,
@@ -215,25 +215,26 @@ static int raise_at(struct sim_plan *plan, const struct tg_rule *rule,
 }
 
 /* k of the last n readings since the last clear; or every one of them for so long. */
-static bool enough(const struct tg_rule *rule, double limit, const struct sim_reading *r,
+static bool enough(const struct tg_rule *rule, struct sim_limit limit, const struct sim_reading *r,
 	size_t since, size_t i)
 {
 	int64_t count = 0;
 	size_t k = i;
 
 	if (rule->for_us) {
-		while (k > since && beyond(rule, limit, r[k - 1].value))
+		while (k > since && beyond(limit, r[k - 1].value))
 			k--;
-		return beyond(rule, limit, r[i].value) && r[i].at_us - r[k].at_us >= rule->for_us;
+		return beyond(limit, r[i].value) && r[i].at_us - r[k].at_us >= rule->for_us;
 	}
 	for (k = since; k <= i; k++)
 		if ((int64_t)(i - k) < rule->n)
-			count += beyond(rule, limit, r[k].value);
+			count += beyond(limit, r[k].value);
 	return count >= rule->k;
 }
 
 int sim_truth_of_series(struct sim_plan *plan, const struct tg_rule *rule,
-	const struct sim_device *device, double limit, const struct sim_reading *r, size_t n)
+	const struct sim_device *device, struct sim_limit limit, const struct sim_reading *r,
+	size_t n)
 {
 	bool raised = false;
 	size_t since = 0;

@@ -36,7 +36,7 @@ def test_simulate__every_plant_is_found_and_no_near_miss(day):
     print(done.stdout)
     planted = json.loads(day[1].read_text().splitlines()[0])
     twists = {twist for rule in planted["rules"] for twist in rule["planted"]}
-    assert twists >= {"hit", "fewer", "same_people", "apart", "late", "other_type"}
+    assert twists >= {"hit", "fewer", "same_people", "apart", "late", "other_type", "short_of", "just_heard"}
     assert all(rule["planted"].get("hit") for rule in planted["rules"]) and planted["no_room"] == 0
 
 
