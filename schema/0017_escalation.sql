@@ -234,8 +234,10 @@ BEGIN
 	IF wanted = '{}' THEN
 		RETURN;
 	END IF;
-	INSERT INTO tongguan.case_evidence (case_id, event_uid, occurred_at, source_id, source_kind, type_code, lon, lat, doc)
-		SELECT owner, v.uid, v.occurred_at, v.source_id, v.source_kind, v.type_code, ST_X(v.geom), ST_Y(v.geom), v.payload
+	INSERT INTO tongguan.case_evidence (case_id, event_uid, occurred_at, source_id, source_kind, type_code, lon, lat, doc,
+			ingested_at, grid_cell, street)
+		SELECT owner, v.uid, v.occurred_at, v.source_id, v.source_kind, v.type_code, ST_X(v.geom), ST_Y(v.geom),
+			tongguan.event_payload(v), v.ingested_at, v.grid_cell, v.street
 		FROM tongguan.event v
 		WHERE v.uid = ANY (wanted) AND v.occurred_at BETWEEN (i ->> 'from')::timestamptz AND (i ->> 'to')::timestamptz
 		ON CONFLICT DO NOTHING;
