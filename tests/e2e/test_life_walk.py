@@ -63,7 +63,9 @@ ALWAYS = {  # each gives the rows that must not be
         'to_close') AND (SELECT count(*) FROM tongguan.case_task t WHERE t.case_id = c.case_id AND t.role = 'lead' AND t.round = c.round
             AND t.state IN ('assigned', 'signed', 'done')) <> 1""",
     "merged is what names another": "SELECT case_id FROM tongguan.case_file WHERE (state = 'merged') <> (merged_into IS NOT NULL)",
-    # When a level fires is test_escalation's to show: it never waits for a case that somebody works on, and here all are worked on.
+    "no level fires early, or late": """SELECT clock_id, level, fire_at, fired_at, skipped_from, now() FROM tongguan.clock_due
+        WHERE fired_at < fire_at OR fired_at > fire_at + interval '2 s'
+        OR (fired_at IS NULL AND fire_at < now() - interval '2 s')""",
     "no suspension outlasts its end": """SELECT task_id FROM tongguan.case_task WHERE suspended AND suspended_until < now() - interval '2 s'""",
     "granted is at most twice": "SELECT task_id FROM tongguan.case_task WHERE extensions > 2",
 }
