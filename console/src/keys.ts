@@ -127,7 +127,7 @@ function escape() {
 }
 
 /** `g` then a letter; forgotten after a second. */
-let prefixed = 0;
+let prefixed = -Infinity;
 
 function go(key: string) {
 	if (key === "q") {
@@ -228,7 +228,7 @@ function onKey(event: KeyboardEvent) {
 		return;
 	}
 	if (performance.now() - prefixed < 1000) {
-		prefixed = 0;
+		prefixed = -Infinity;
 		go(key);
 		event.preventDefault();
 		return;
