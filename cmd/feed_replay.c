@@ -2,35 +2,23 @@
 
 #include <inttypes.h>
 #include <math.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uv.h>
 
-#include "base/io/kafka.h"
 #include "cmd/cmd.h"
-#include "cmd/feed_progress.h"
+#include "cmd/paced.h"
 #include "proto/codec.h"
 
 #define NAME "feed"
 
-#define BURST_MAX        1000 /* events between two looks at the loop */
-#define WAIT_MS_MAX      60000
-#define TOPIC_TIMEOUT_MS 5000
 #define EVENT_MEMORY_MAX ((size_t)64 << 20)
-
-enum { TIMER_PACE, TIMER_PROGRESS, TIMER_COUNT };
-enum { SIGNAL_INT, SIGNAL_TERM, SIGNAL_COUNT };
 
 struct replay {
 	const struct feed_plan *plan;
 	struct feed_series *const *series;
 	size_t count;
-	uv_loop_t loop;
-	uv_timer_t timers[TIMER_COUNT];
-	uv_signal_t signals[SIGNAL_COUNT];
-	struct tg_producer *producer;
+	struct paced paced;
 	const char *topics[FEED_SERIES_MAX * FEED_TOPICS_MAX]; /* known to exist */
 	size_t topic_count;
 	int64_t first_us;             /* original time of the first event */
@@ -38,47 +26,27 @@ struct replay {
 	int64_t shift_us;             /* at max */
 	struct tg_arena arena;        /* of the event at hand */
 	struct tg_buf value, why;
-	struct feed_progress progress;
-	struct feed_progress_now now;
-	bool full;    /* waits for Kafka to take something */
-	bool sent;    /* nothing more to send; waits for what is under way */
-	bool closing; /* waits no more */
 	bool failed;
 };
 
-static void replay_end(struct replay *rp)
+static enum paced_step replay_fail(struct replay *rp, const char *what)
 {
-	if (rp->closing)
-		return;
-	rp->closing = true;
-	uv_stop(&rp->loop);
-}
-
-static void replay_fail(struct replay *rp, const char *what)
-{
-	feed_progress_end(&rp->progress);
+	progress_end(&rp->paced.progress);
 	tg_cmd_fail(NAME, "%s", what);
 	rp->failed = true;
-	replay_end(rp);
+	return PACED_FAILED;
 }
 
 /* ---- one event ---- */
 
-/* A topic that nobody made would swallow its events until a time limit: ask once before the first.
- */
+/* Asked once, before its first event. */
 static int check_topic(struct replay *rp, const char *topic)
 {
-	char what[512];
-
 	for (size_t i = 0; i < rp->topic_count; i++)
 		if (strcmp(rp->topics[i], topic) == 0)
 			return 0;
-	if (tg_producer_partitions(rp->producer, topic, TOPIC_TIMEOUT_MS) <= 0) {
-		snprintf(what, sizeof(what),
-			"Kafka at %s does not answer or has no topic %s (tongguan migrate --topics "
-			"makes the topics)",
-			rp->plan->brokers, topic);
-		replay_fail(rp, what);
+	if (!paced_topic_exists(&rp->paced, rp->plan->brokers, topic)) {
+		rp->failed = true;
 		return -TG_ENOENT;
 	}
 	rp->topics[rp->topic_count++] = topic;
@@ -148,7 +116,7 @@ static int send_item(struct replay *rp, struct feed_series *series, const struct
 	rc = move_event(rp, series, item, &ev);
 	if (rc)
 		return rc;
-	return tg_producer_send(rp->producer, item->topic, -1, tg_slice_cstr(ev->source_id),
+	return tg_producer_send(rp->paced.producer, item->topic, -1, tg_slice_cstr(ev->source_id),
 		(struct tg_slice){rp->value.data, rp->value.len}, NULL, 0,
 		feed_series_tally(series));
 }
@@ -176,118 +144,59 @@ static int earliest(struct replay *rp, struct feed_series **ret, struct feed_ite
 	return found;
 }
 
-static void end_when_delivered(struct replay *rp)
-{
-	if (rp->sent && tg_producer_in_flight(rp->producer) == 0)
-		replay_end(rp);
-}
-
-static void on_pace(uv_timer_t *timer);
-
-static void pace_in(struct replay *rp, uint64_t ms)
-{
-	uv_timer_start(&rp->timers[TIMER_PACE], on_pace, ms, 0);
-}
-
 /* Microseconds until the event is due; late ones go at once. */
-static int64_t wait_us(const struct replay *rp, const struct feed_item *item)
+static int64_t until_due_us(const struct replay *rp, const struct feed_item *item)
 {
 	return rp->plan->max ? 0
 			     : rp->start_mono + after_start_us(rp, item->time_us) - tg_mono_us();
 }
 
-/* Sends the head. False when the pump is to stop here: it was armed again, or the replay is over.
- */
-static bool pump(struct replay *rp)
+/* Sends the head. */
+static enum paced_step pump(void *ctx, int64_t *wait_us)
 {
+	struct replay *rp = ctx;
 	struct feed_series *series = NULL;
 	struct feed_item item = {0};
 	int rc = earliest(rp, &series, &item);
-	int64_t us;
 
-	if (rc < 0) {
-		replay_fail(rp, tg_buf_cstr(&rp->why));
-		return false;
-	}
-	if (rc == 0) {
-		rp->sent = true;
-		end_when_delivered(rp);
-		return false;
-	}
-	us = wait_us(rp, &item);
-	if (us > 0) {
-		uint64_t ms = (uint64_t)(us + 999) / 1000;
-
-		pace_in(rp, ms < WAIT_MS_MAX ? ms : WAIT_MS_MAX);
-		return false;
-	}
+	if (rc < 0)
+		return replay_fail(rp, tg_buf_cstr(&rp->why));
+	if (rc == 0)
+		return PACED_OVER;
+	*wait_us = until_due_us(rp, &item);
+	if (*wait_us > 0)
+		return PACED_LATER;
 	rc = send_item(rp, series, &item);
-	if (rc == -TG_EFULL) {
-		rp->full = true;
-		return false;
-	}
-	if (rc) {
-		if (!rp->closing)
-			replay_fail(rp, tg_err_text(rc));
-		return false;
-	}
-	rp->now.events++;
-	rp->now.clock_us = item.time_us;
-	rp->now.zone = feed_series_profile(series)->time.zone;
+	if (rc == -TG_EFULL)
+		return PACED_FULL;
+	if (rc)
+		return rp->failed ? PACED_FAILED : replay_fail(rp, tg_err_text(rc));
+	rp->paced.now.events++;
+	rp->paced.now.clock_us = item.time_us;
+	rp->paced.now.zone = feed_series_profile(series)->time.zone;
 	feed_series_next(series);
-	return true;
+	return PACED_SENT;
 }
 
-static void on_pace(uv_timer_t *timer)
+static void on_delivered(void *ctx, void *tag, int rc, bool closing)
 {
-	struct replay *rp = timer->data;
-
-	uv_update_time(&rp->loop);
-	for (int n = 0; n < BURST_MAX; n++)
-		if (!pump(rp))
-			return;
-	pace_in(rp, 0);
-}
-
-static void on_delivery(void *ctx, void *tag, int rc)
-{
-	struct replay *rp = ctx;
 	struct feed_tally *tally = tag;
 
+	(void)ctx;
 	if (rc == 0)
 		tally->sent++;
-	else if (!rp->closing)
+	else if (!closing)
 		tally->refused++; /* the producer has logged why */
-	if (rp->closing)
-		return;
-	if (rp->full) {
-		rp->full = false;
-		pace_in(rp, 0);
-	}
-	end_when_delivered(rp);
 }
 
-/* ---- progress and signals ---- */
-
-static void on_progress(uv_timer_t *timer)
+static double share(void *ctx)
 {
-	struct replay *rp = timer->data;
-	double share = 0;
+	const struct replay *rp = ctx;
+	double sum = 0;
 
 	for (size_t i = 0; i < rp->count; i++)
-		share += feed_series_share(rp->series[i]);
-	rp->now.share = share / (double)rp->count;
-	feed_progress_show(&rp->progress, &rp->now);
-}
-
-static void on_signal(uv_signal_t *handle, int signum)
-{
-	struct replay *rp = handle->data;
-
-	(void)signum;
-	feed_progress_end(&rp->progress);
-	fprintf(stderr, "tongguan feed: stopped\n");
-	replay_end(rp);
+		sum += feed_series_share(rp->series[i]);
+	return sum / (double)rp->count;
 }
 
 /* ---- start and end ---- */
@@ -333,33 +242,6 @@ static int check_topics(struct replay *rp)
 	return 0;
 }
 
-static void start_handles(struct replay *rp)
-{
-	static const int numbers[] = {[SIGNAL_INT] = SIGINT, [SIGNAL_TERM] = SIGTERM};
-	uint64_t every_ms;
-
-	for (int i = 0; i < TIMER_COUNT; i++) {
-		uv_timer_init(&rp->loop, &rp->timers[i]);
-		rp->timers[i].data = rp;
-	}
-	for (int i = 0; i < SIGNAL_COUNT; i++) {
-		uv_signal_init(&rp->loop, &rp->signals[i]);
-		rp->signals[i].data = rp;
-		uv_signal_start(&rp->signals[i], on_signal, numbers[i]);
-	}
-	feed_progress_init(&rp->progress);
-	every_ms = feed_progress_every_ms(&rp->progress);
-	uv_timer_start(&rp->timers[TIMER_PROGRESS], on_progress, every_ms, every_ms);
-}
-
-static void close_handles(struct replay *rp)
-{
-	for (int i = 0; i < TIMER_COUNT; i++)
-		uv_close((uv_handle_t *)&rp->timers[i], NULL);
-	for (int i = 0; i < SIGNAL_COUNT; i++)
-		uv_close((uv_handle_t *)&rp->signals[i], NULL);
-}
-
 /* Ingest alone judges age; what it will refuse is said before it does. */
 static void tell_old(const struct replay *rp)
 {
@@ -391,8 +273,9 @@ static void replay_go(struct replay *rp)
 		fprintf(stderr, "tongguan feed: at --speed max the last row happens now and the "
 				"rows arrive faster than they happened: windows get denser\n");
 	tell_old(rp);
-	pace_in(rp, 0);
-	uv_run(&rp->loop, UV_RUN_DEFAULT);
+	paced_run(&rp->paced);
+	if (rp->paced.stopped)
+		fprintf(stderr, "tongguan feed: stopped\n");
 }
 
 static bool all_confirmed(const struct replay *rp)
@@ -401,39 +284,32 @@ static bool all_confirmed(const struct replay *rp)
 
 	for (size_t i = 0; i < rp->count; i++)
 		sent += feed_series_tally(rp->series[i])->sent;
-	return sent == rp->now.events;
+	return sent == rp->paced.now.events;
 }
 
 int feed_replay_run(struct feed_series *const *series, size_t count, const struct feed_plan *plan)
 {
+	static const struct paced_how how = {.name = NAME,
+		.client = "tongguan-feed",
+		.pump = pump,
+		.delivered = on_delivered,
+		.share = share};
 	struct replay *rp = calloc(1, sizeof(*rp));
-	int code = TG_EXIT_FAILED;
+	int code;
 
-	if (!rp || uv_loop_init(&rp->loop)) {
-		free(rp);
+	if (!rp)
 		return tg_cmd_fail(NAME, "no memory");
-	}
 	rp->plan = plan;
 	rp->series = series;
 	rp->count = count;
-	rp->now.clock_us = INT64_MIN;
 	tg_arena_init(&rp->arena, 65536, EVENT_MEMORY_MAX);
-	signal(SIGPIPE, SIG_IGN);
-	start_handles(rp);
-	if (tg_producer_open(
-		    &rp->loop, plan->brokers, "tongguan-feed", on_delivery, rp, &rp->producer)) {
-		replay_fail(rp, "Kafka's client cannot be started");
-	} else {
+	code = paced_open(&rp->paced, &how, plan->brokers, rp);
+	if (code == TG_EXIT_DONE) {
 		replay_go(rp);
-		rp->closing = true;
-		tg_producer_close(rp->producer);
-		code = rp->failed || !all_confirmed(rp) ? TG_EXIT_FAILED : TG_EXIT_DONE;
+		paced_close(&rp->paced);
+		if (rp->failed || !all_confirmed(rp))
+			code = TG_EXIT_FAILED;
 	}
-	feed_progress_end(&rp->progress);
-	close_handles(rp);
-	/* A run that was stopped before it began returns once without having closed anything. */
-	while (uv_loop_close(&rp->loop) == UV_EBUSY)
-		uv_run(&rp->loop, UV_RUN_DEFAULT);
 	tg_arena_release(&rp->arena);
 	tg_buf_release(&rp->value);
 	tg_buf_release(&rp->why);

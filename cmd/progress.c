@@ -1,4 +1,4 @@
-#include "cmd/feed_progress.h"
+#include "cmd/progress.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -13,19 +13,19 @@
 #define WIPE_LINE   "\r\033[K"
 #define CLOCK_MAX   20
 
-void feed_progress_init(struct feed_progress *progress)
+void progress_init(struct progress *progress)
 {
-	*progress = (struct feed_progress){
-		.terminal = isatty(STDERR_FILENO) == 1, .mono_us = tg_mono_us()};
+	*progress =
+		(struct progress){.terminal = isatty(STDERR_FILENO) == 1, .mono_us = tg_mono_us()};
 }
 
-uint64_t feed_progress_every_ms(const struct feed_progress *progress)
+uint64_t progress_every_ms(const struct progress *progress)
 {
 	return progress->terminal ? TERMINAL_MS : LOG_MS;
 }
 
 /* "2015-03-16 00:54" */
-static void clock_text(const struct feed_progress_now *now, char out[CLOCK_MAX])
+static void clock_text(const struct progress_now *now, char out[CLOCK_MAX])
 {
 	char text[TG_RFC3339_MAX];
 
@@ -39,7 +39,7 @@ static void clock_text(const struct feed_progress_now *now, char out[CLOCK_MAX])
 	snprintf(out, CLOCK_MAX, "%.10s %.5s", text, text + 11);
 }
 
-static void draw_bar(const struct feed_progress_now *now, double rate, const char *clock)
+static void draw_bar(const struct progress_now *now, double rate, const char *clock)
 {
 	char bar[BAR_CELLS + 1];
 	int full = (int)(now->share * BAR_CELLS);
@@ -52,7 +52,7 @@ static void draw_bar(const struct feed_progress_now *now, double rate, const cha
 	fflush(stderr);
 }
 
-void feed_progress_show(struct feed_progress *progress, const struct feed_progress_now *now)
+void progress_show(struct progress *progress, const char *name, const struct progress_now *now)
 {
 	int64_t mono_us = tg_mono_us(), passed_us = mono_us - progress->mono_us;
 	double rate = passed_us > 0
@@ -65,7 +65,7 @@ void feed_progress_show(struct feed_progress *progress, const struct feed_progre
 		draw_bar(now, rate, clock);
 		progress->drawn = true;
 	} else {
-		tg_log(TG_INFO, "feed", TG_F("events", TG_I(now->events)),
+		tg_log(TG_INFO, name, TG_F("events", TG_I(now->events)),
 			TG_F("percent", TG_I(now->share * 100)), TG_F("per_s", TG_I(rate)),
 			TG_F("series_clock", TG_S(clock)));
 	}
@@ -73,7 +73,7 @@ void feed_progress_show(struct feed_progress *progress, const struct feed_progre
 	progress->mono_us = mono_us;
 }
 
-void feed_progress_end(struct feed_progress *progress)
+void progress_end(struct progress *progress)
 {
 	if (progress->drawn)
 		fputs(WIPE_LINE, stderr);
