@@ -3,7 +3,7 @@ import { type ReadonlySignal, type Signal, batch, computed, effect, signal } fro
 import { call, Problem, serverNow, session } from "./api";
 import { isTerminal, type Level, LEVELS, type Left, timeLeft } from "./clock";
 import { zone } from "./format";
-import { gap, type StreamEvent, startStream, stopStream } from "./stream";
+import { gap, SILENCE_MS, type StreamEvent, startStream, stopStream } from "./stream";
 import { either, lang, type TextKey } from "./text";
 import type { Case, City, Department, Role, Task, WorkTask } from "./types";
 import { more, panel, replay } from "./ui";
@@ -416,8 +416,8 @@ function onEvent(message: StreamEvent) {
 	if (message.event === "resync" || message.event === "reload") {
 		const before = news;
 		void loadList().then(() => {
-			const seconds = message.silent ?? 0;
-			if (seconds > 10 && news > before) gap.value = { changes: news - before, seconds };
+			const silentMs = message.silentMs ?? 0;
+			if (silentMs > SILENCE_MS && news > before) gap.value = { changes: news - before, seconds: Math.round(silentMs / 1000) };
 		});
 		if (message.event === "resync") resynced.value++;
 		return;

@@ -4,13 +4,14 @@ import { expired, session } from "./api";
 
 export type StreamState = "live" | "stale" | "off";
 
-const SILENCE_MS = 10_000;
+/** Nothing heard for longer is a gap: old data look old, and what was missed is told. */
+export const SILENCE_MS = 10_000;
 const RETRY_MIN_MS = 500;
 const RETRY_MAX_MS = 10_000;
 
 export interface StreamEvent {
-	/** Of a `reload`: how long nothing was heard, seconds. */
-	silent?: number;
+	/** Of a `reload`: how long nothing was heard. */
+	silentMs?: number;
 	id: string;
 	event: string;
 	data: string;
@@ -139,7 +140,7 @@ export async function startStream(onEvent: (event: StreamEvent) => void) {
 		try {
 			await readOnce(lastId, abort, (silentMs) => {
 				// Nothing to resume from yet: what happened in the break can only be read as a whole.
-				if (opened && !lastId) onEvent({ id: "", event: "reload", data: "", silent: Math.round(silentMs / 1000) });
+				if (opened && !lastId) onEvent({ id: "", event: "reload", data: "", silentMs });
 				opened = true;
 			}, (event) => {
 				if (event.id) lastId = event.id;

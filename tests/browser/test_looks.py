@@ -13,6 +13,9 @@ SCAN = """async () => (await axe.run(document, {resultTypes: ["violations"], run
     .map(({id, nodes}) => `${id}: ` + nodes.slice(0, 3).map((node) => node.html.slice(0, 160) + " " + node.any.concat(node.all, node.none)
         .map((check) => check.message).join(" ").slice(0, 200)).join(" | "))"""
 
+SETTLED = """() => Promise.allSettled(document.getAnimations().filter((one) => one.effect.getComputedTiming().iterations < Infinity)
+    .map((one) => one.finished))"""
+
 # Whatever must be read whole and is cut, and whatever leaves the window.
 CUT = """() => [...document.querySelectorAll(".btn, .views button, .nav button, .sw, .chip, .k, .fl, .urg, .steps li, .pbtn, .ptabs button, .lbl, .k")]
     .filter((element) => element.offsetParent && (element.scrollWidth > element.clientWidth + 1 && getComputedStyle(element).overflowX !== "visible"
@@ -30,6 +33,7 @@ def axe(page):
     if not page.evaluate("'axe' in window"):
         with open(AXE, encoding="utf-8") as source:
             page.evaluate(source.read())
+    page.evaluate(SETTLED)  # a colour half faded in is nobody's to judge
     return page.evaluate(SCAN)
 
 

@@ -163,10 +163,13 @@ def test_audit__what_was_put_back_holds_and_a_note_may_be_erased(city, anchored,
         conn.execute("UPDATE tongguan.case_entry SET note = NULL WHERE case_id = %(id)s AND seq = 4", anchored)
         made = audit_oracle.dump(conn, topic)
         done = city.run("audit", "verify")
+        later = audit_oracle.dump(conn, topic)
         conn.execute("UPDATE tongguan.case_entry SET note = 'three' WHERE case_id = %(id)s AND seq = 4", anchored)
     assert done.returncode == 0, done.stdout + done.stderr
-    entries, cases, anchors = audit_oracle.verify_dump(made)
-    assert f"{cases} cases, {entries} entries" in done.stdout and f"all anchors hold: {anchors}" in done.stdout, done.stdout
+    (entries, cases, anchors), most = audit_oracle.verify_dump(made), audit_oracle.verify_dump(later)
+    said = [int(n) for n in re.search(r"(\d+) cases, (\d+) entries\nall anchors hold: (\d+)", done.stdout).groups()]
+    # The city goes on meanwhile.
+    assert cases <= said[0] <= most[1] and entries <= said[1] <= most[0] and anchors <= said[2] <= most[2], done.stdout
     assert anchors >= anchored["last"] and {json.loads(m)["number"] for m in topic} >= set(range(1, anchored["last"] + 1))
     assert city.run("audit", "verify", "--no-topic").returncode == 0
 

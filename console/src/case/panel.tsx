@@ -1,6 +1,6 @@
 // The panel that slides over the case: what the action needs, then one decision. Escape leaves, focus goes back.
 import { useSignal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { actionName, perform, targetOf } from "../act";
 import { composing, focusOn, move, staysHere } from "../keys";
 import { caseById, type CaseSignal, selected } from "../store";
@@ -38,7 +38,8 @@ export function ActionPanel({ known, target }: { known: CaseSignal; target: Targ
 	const early = useRef<{ thenNext: boolean } | null>(null);
 	const root = useRef<HTMLDivElement>(null);
 
-	useEffect(() => {
+	// Before anything is drawn: what is typed at once is the panel's already.
+	useLayoutEffect(() => {
 		const opener = document.activeElement as HTMLElement | null;
 		// Where nothing must be said Enter acts at once; the words are one Shift Tab away.
 		const first = fields.some((field) => field.required) ? "[data-first], input, textarea, " : "";

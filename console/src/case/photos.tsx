@@ -1,6 +1,6 @@
 // Pictures: small ones that open large, and the field that takes, shrinks and uploads them.
 import { type Signal, signal, useSignal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { Problem, upload } from "../api";
 import { t } from "../text";
 
@@ -41,7 +41,8 @@ export function Lightbox() {
 	const root = useRef<HTMLDivElement>(null);
 	const shown = open.value;
 	const picture = shown?.all[shown.at];
-	useEffect(() => {
+	// Before anything is drawn: a key pressed at once is the picture's already.
+	useLayoutEffect(() => {
 		if (!picture) return;
 		const before = document.activeElement as HTMLElement | null;
 		root.current?.focus();

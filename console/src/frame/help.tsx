@@ -1,5 +1,5 @@
 // The table of keys, and what an operator may set for themselves.
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { actionName } from "../act";
 import { ACTION_KEYS, capOf } from "../keys";
 import { t, type TextKey } from "../text";
@@ -23,7 +23,7 @@ function Row({ keys, text }: { keys: string; text: string }) {
 export function Help() {
 	const root = useRef<HTMLDivElement>(null);
 	const open = help.value;
-	useEffect(() => {
+	useLayoutEffect(() => {
 		if (!open) return;
 		const before = document.activeElement as HTMLElement | null;
 		root.current?.focus();
