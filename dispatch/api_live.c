@@ -1,71 +1,30 @@
 /* GET /stream: every change as it is committed, by Server-Sent Events. A listener that comes back
  * with the last position it has seen gets what it missed from the ring, or from the table if it was
  * away for long; when that no longer helps it gets one `resync` and is to read the lists again. */
-#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/list.h"
 #include "base/log.h"
-#include "base/map.h"
-#include "dispatch/api.h"
-#include "dispatch/api_ring.h"
+#include "dispatch/api_live_impl.h"
 #include "dispatch/dispatch.h"
 #include "dispatch/outbox.h"
-#include "queries.h"
 
 #define VITALS_MS     5000
-#define RECHECK_TICKS 6 /* every 30 s: does the token still stand for somebody? */
 #define FRAME_BYTES   512
-#define CATCH_UP_ROWS 500
-#define CATCH_UP_TEXT "500"
 #define LISTENERS_MAX 10000
 #define REST          3
 
-struct tg_live {
-	struct tg_api *api;
-	struct tg_ring ring;
-	struct tg_list listeners;
-	size_t count;
-	uv_timer_t timer;
-	uv_timer_t flush;    /* when the outbox has told all it has */
-	struct tg_buf batch; /* the frames of one flush */
-	int64_t flush_ended_us, flush_took_us;
-	int64_t flushed; /* listeners that wait for nothing have all up to here */
-	unsigned ticks;
-	unsigned asking; /* queries under way that are not a listener's own */
-	bool closing;
-	int timers_closed;
-	void (*closed)(void *ctx);
-	void *closed_ctx;
-};
-
-struct listener {
-	struct tg_list link;
-	struct tg_live *live;
-	struct tg_stream *stream; /* NULL: gone */
-	char department[32];
-	uint8_t hash[TG_TOKEN_HASH_BYTES];
-	int64_t sent;         /* everything up to here was sent, or was not for this listener */
-	int64_t may_catch_up; /* rows from the table before we give up */
-	bool fresh;           /* asked for nothing that was before */
-	bool behind;          /* reading the table; live rows wait in the ring */
-	unsigned busy;        /* somebody up the stack, or a query, still holds this listener */
-};
-
-static void catch_up(struct listener *l);
-static void finish_from_ring(struct listener *l);
 static void on_flush(uv_timer_t *timer);
 
-static void live_maybe_closed(struct tg_live *live)
+void live_maybe_closed(struct tg_live *live)
 {
 	if (live->closing && live->timers_closed == 2 && live->asking == 0 && live->count == 0)
 		live->closed(live->closed_ctx);
 }
 
-static void release(struct listener *l)
+void live_release(struct listener *l)
 {
 	struct tg_live *live = l->live;
 
@@ -83,16 +42,16 @@ static void on_gone(void *ctx, struct tg_stream *stream)
 
 	(void)stream;
 	l->stream = NULL;
-	release(l);
+	live_release(l);
 }
 
-static void send_text(struct listener *l, const char *text)
+void live_send(struct listener *l, const char *text)
 {
 	if (l->stream)
 		tg_stream_send(l->stream, tg_slice_cstr(text));
 }
 
-static void send_frame(struct listener *l, const struct tg_frame *frame)
+void live_send_frame(struct listener *l, const struct tg_frame *frame)
 {
 	if (l->stream && tg_frame_visible(frame, l->department))
 		tg_stream_send(l->stream, (struct tg_slice){frame->bytes, frame->len});
@@ -160,10 +119,10 @@ static void deliver(struct listener *l, int64_t last)
 				l->stream, (struct tg_slice){live->batch.data, live->batch.len});
 		l->sent = last;
 	} else if (tg_ring_covers(&live->ring, l->sent)) {
-		finish_from_ring(l);
+		live_finish_from_ring(l);
 	} else {
-		catch_up(l); /* positions have no gaps: this process began to listen later than it
-				thought */
+		live_catch_up(l); /* positions have no gaps: this process began to listen later than
+				it thought */
 	}
 }
 
@@ -182,124 +141,12 @@ static void on_flush(uv_timer_t *timer)
 		l->busy++;
 		deliver(l, last);
 		l->busy--;
-		release(l);
+		live_release(l);
 	}
 	live->flushed = last;
 	tg_buf_reset(&live->batch);
 	live->flush_ended_us = tg_mono_us();
 	live->flush_took_us = live->flush_ended_us - began_us;
-}
-
-/* ---- catching up
- * ------------------------------------------------------------------------------------------------
- */
-
-/* From the ring, which holds all that is missing. */
-static void finish_from_ring(struct listener *l)
-{
-	const struct tg_frame *frame;
-	int64_t from = l->sent;
-
-	l->behind = false;
-	for (size_t i = 0; (frame = tg_ring_after(&l->live->ring, from, i)) && l->stream; i++)
-		send_frame(l, frame);
-}
-
-static void resync(struct listener *l, int64_t pos)
-{
-	char text[128];
-
-	snprintf(text, sizeof(text), "id: %lld\nevent: resync\ndata: {\"last_pos\":%lld}\n\n",
-		(long long)pos, (long long)pos);
-	l->sent = pos;
-	l->behind = false;
-	send_text(l, text);
-}
-
-/* Nothing is missing, or the ring has it. While the first position is not known yet nothing is
- * sure: on_row sees a gap. */
-static bool ring_is_enough(const struct listener *l)
-{
-	return l->sent >= tg_outbox_last(l->live->api->d->outbox) ||
-	       tg_ring_covers(&l->live->ring, l->sent);
-}
-
-/* An id without data: the client knows where it stands, though nothing has happened yet. */
-static void begin_now(struct listener *l, int64_t pos)
-{
-	char text[64];
-
-	snprintf(text, sizeof(text), "id: %lld\n\n", (long long)pos);
-	l->sent = pos;
-	l->behind = false;
-	send_text(l, text);
-}
-
-static void on_missed(void *ctx, int rc, const PGresult *res)
-{
-	struct listener *l = ctx;
-	struct tg_frame frame;
-	int n = rc ? 0 : PQntuples(res);
-
-	for (int i = 0; i < n && l->stream; i++) {
-		l->sent = tg_pg_i64(res, i, 0);
-		if (tg_frame_make(l->sent, tg_pg_text(res, i, 1), tg_pg_text(res, i, 2), &frame))
-			continue; /* said when it was live */
-		send_frame(l, &frame);
-		tg_frame_release(&frame);
-	}
-	l->may_catch_up -= n;
-	if (rc && l->stream)
-		tg_stream_close(l->stream); /* it comes back with what it has */
-	else if (l->stream && l->may_catch_up <= 0)
-		resync(l, tg_outbox_last(l->live->api->d->outbox));
-	else if (l->stream && !ring_is_enough(l))
-		catch_up(l);
-	else if (l->stream)
-		finish_from_ring(l);
-	l->busy--;
-	release(l);
-}
-
-/* Holds the listener until the answer is there. */
-static void catch_up(struct listener *l)
-{
-	char since[24];
-	const char *params[] = {since, CATCH_UP_TEXT};
-
-	l->behind = true;
-	snprintf(since, sizeof(since), "%lld", (long long)l->sent);
-	l->busy++;
-	if (tg_pg_query(l->live->api->d->read, tg_sql_stream_since, params, 2, on_missed, l) == 0)
-		return;
-	if (l->stream)
-		tg_stream_close(l->stream);
-	l->busy--;
-}
-
-/* Columns: first position kept, last one given out. */
-static void on_range(void *ctx, int rc, const PGresult *res)
-{
-	struct listener *l = ctx;
-
-	if (rc && l->stream) {
-		tg_stream_close(l->stream);
-	} else if (l->stream) {
-		int64_t first = tg_pg_i64(res, 0, 0), last = tg_pg_i64(res, 0, 1);
-		bool unknown = l->sent > last || l->sent < 0;
-		bool forgotten = l->sent < last && (tg_pg_null(res, 0, 0) || l->sent < first - 1);
-
-		if (l->fresh)
-			begin_now(l, last);
-		else if (unknown || forgotten || last - l->sent > l->may_catch_up)
-			resync(l, last);
-		else if (ring_is_enough(l))
-			finish_from_ring(l);
-		else
-			catch_up(l);
-	}
-	l->busy--;
-	release(l);
 }
 
 /* ---- a listener comes
@@ -320,35 +167,25 @@ static bool asked_since(const struct tg_rq *rq, int64_t *ret)
 	return true;
 }
 
-static void ask_range(struct listener *l)
-{
-	l->behind = true;
-	l->busy++;
-	if (tg_pg_query(l->live->api->d->read, tg_sql_stream_range, NULL, 0, on_range, l) == 0)
-		return;
-	l->busy--;
-	if (l->stream)
-		tg_stream_close(l->stream);
-}
-
 static void begin(struct listener *l)
 {
 	int64_t last = tg_outbox_last(l->live->api->d->outbox);
 
 	l->busy++;
-	send_text(l, "retry: 1000\n\n");
+	live_send(l, "retry: 1000\n\n");
 	if (last == 0 || (!l->fresh && (l->sent < 0 || l->sent > last)))
-		ask_range(l); /* we have not begun to tail, or another dispatcher is ahead of us */
+		live_ask_range(
+			l); /* we have not begun to tail, or another dispatcher is ahead of us */
 	else if (l->fresh)
-		begin_now(l, last);
+		live_begin_now(l, last);
 	else if (last - l->sent > l->may_catch_up)
-		resync(l, last);
-	else if (ring_is_enough(l))
-		finish_from_ring(l);
+		live_resync(l, last);
+	else if (live_ring_is_enough(l))
+		live_finish_from_ring(l);
 	else
-		ask_range(l);
+		live_ask_range(l);
 	l->busy--;
-	release(l);
+	live_release(l);
 }
 
 void tg_api_stream(struct tg_rq *rq)
@@ -377,115 +214,12 @@ void tg_api_stream(struct tg_rq *rq)
 	live->count++;
 	if (tg_stream_open(rq->req, queue_max, on_gone, l, &l->stream)) {
 		l->stream = NULL;
-		release(l);
+		live_release(l);
 		tg_reply(rq->req, 200, "text/event-stream",
 			(struct tg_slice){0}); /* HEAD, or nobody reads it */
 	} else {
 		begin(l);
 	}
-}
-
-/* ---- every five seconds
- * ----------------------------------------------------------------------------------------- */
-
-static void vitals_text(
-	const struct tg_live *live, const PGresult *res, const char *department, char out[256])
-{
-	char at[TG_RFC3339_MAX];
-	int64_t open = 0, overdue = 0;
-
-	for (int i = 0; i < PQntuples(res); i++)
-		if (department[0] ? tg_slice_is(tg_pg_text(res, i, 0), department)
-				  : tg_pg_null(res, i, 0)) {
-			open = tg_pg_i64(res, i, 1);
-			overdue = tg_pg_i64(res, i, 2);
-		}
-	tg_rfc3339_utc(tg_now_us(), at);
-	snprintf(out, 256,
-		"event: vitals\ndata: "
-		"{\"at\":\"%s\",\"open_cases\":%lld,\"overdue\":%lld,\"last_pos\":%lld}\n\n",
-		at, (long long)open, (long long)overdue,
-		(long long)tg_outbox_last(live->api->d->outbox));
-}
-
-static void on_vitals(void *ctx, int rc, const PGresult *res)
-{
-	struct tg_live *live = ctx;
-	char all[256] = ": heartbeat\n\n", own[256];
-
-	live->asking--;
-	if (!rc)
-		vitals_text(live, res, "", all);
-	tg_list_foreach_safe (item, next, &live->listeners) {
-		struct listener *l = tg_container_of(item, struct listener, link);
-		bool mine = !rc && l->department[0];
-
-		if (mine)
-			vitals_text(live, res, l->department, own);
-		l->busy++;
-		send_text(l, mine ? own : all);
-		l->busy--;
-		release(l);
-	}
-	live_maybe_closed(live);
-}
-
-static void on_alive(void *ctx, int rc, const PGresult *res)
-{
-	struct tg_live *live = ctx;
-	struct tg_map *alive = NULL;
-	char hash[2 * TG_TOKEN_HASH_BYTES + 3];
-
-	live->asking--;
-	if (!rc && tg_map_new(0, &alive) == 0) {
-		for (int i = 0; i < PQntuples(res) && !rc; i++)
-			rc = tg_map_put(alive, tg_pg_text(res, i, 0), live);
-		tg_list_foreach_safe (item, next, &live->listeners) {
-			struct listener *l = tg_container_of(item, struct listener, link);
-
-			tg_token_hash_text(l->hash, hash);
-			if (!rc && l->stream && !tg_map_get(alive, tg_slice_cstr(hash)))
-				tg_stream_close(l->stream);
-		}
-	}
-	tg_map_free(alive);
-	live_maybe_closed(live);
-}
-
-static void recheck(struct tg_live *live)
-{
-	struct tg_buf list = {0};
-	char hash[2 * TG_TOKEN_HASH_BYTES + 3];
-	const char *params[1];
-	int rc = tg_buf_add_cstr(&list, "{");
-
-	tg_list_foreach (item, &live->listeners) {
-		const struct listener *l = tg_container_of(item, struct listener, link);
-
-		tg_token_hash_text(l->hash, hash);
-		if (!rc)
-			rc = tg_buf_addf(&list, "%s\"\\%s\"", list.len > 1 ? "," : "", hash);
-	}
-	if (!rc)
-		rc = tg_buf_add_cstr(&list, "}");
-	params[0] = rc ? NULL : tg_buf_cstr(&list);
-	if (params[0] &&
-		tg_pg_query(live->api->d->read, tg_sql_auth_alive, params, 1, on_alive, live) == 0)
-		live->asking++;
-	tg_buf_release(&list);
-}
-
-static void on_timer(uv_timer_t *timer)
-{
-	struct tg_live *live = timer->data;
-
-	/* One question at a time: a slow database gets no more of them. */
-	if (live->count == 0 || live->asking > 0)
-		return;
-	if (tg_pg_query(live->api->d->read, tg_sql_vitals, NULL, 0, on_vitals, live) == 0)
-		live->asking++;
-	if (++live->ticks % RECHECK_TICKS == 0)
-		recheck(live);
 }
 
 /* ---- the whole
@@ -504,7 +238,7 @@ int tg_live_open(struct tg_api *api, struct tg_live **ret)
 	live->timer.data = live;
 	uv_timer_init(api->d->loop, &live->flush);
 	live->flush.data = live;
-	uv_timer_start(&live->timer, on_timer, VITALS_MS, VITALS_MS);
+	uv_timer_start(&live->timer, live_on_vitals_timer, VITALS_MS, VITALS_MS);
 	tg_outbox_subscribe(api->d->outbox, on_row, live);
 	*ret = live;
 	return 0;
