@@ -64,7 +64,9 @@ static const char test_city_text[] =
 	"{\"urgency\":\"normal\",\"level\":0,\"percent\":50,\"plus\":null,\"supervise\":0},{"
 	"\"urgency\":\"normal\",\"level\":1,\"percent\":80,\"plus\":null,\"supervise\":0},"
 	"{\"urgency\":\"normal\",\"level\":2,\"percent\":100,\"plus\":null,\"supervise\":1},{"
-	"\"urgency\":\"normal\",\"level\":3,\"percent\":100,\"plus\":\"1wd\",\"supervise\":2},"
+	"\"urgency\":\"normal\",\"level\":3,\"percent\":100,\"plus\":\"1wd\",\"supervise\":2},{"
+	"\"urgency\":\"normal\",\"level\":4,\"percent\":100,\"plus\":\"2wd\",\"supervise\":3,"
+	"\"rework\":3},"
 	"{\"urgency\":\"urgent\",\"level\":2,\"percent\":100,\"plus\":null,\"supervise\":1},{"
 	"\"urgency\":\"urgent\",\"level\":3,\"percent\":100,\"plus\":\"15min\",\"supervise\":2}]}";
 

@@ -1,13 +1,13 @@
-/* Stories of what departments ask for and of cases beside each other; part of dispatch_life_test.c,
- * which has the helpers. */
+/* Stories of what departments ask for, and of cases beside each other. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
-static enum tg_act_status as_role(
-	struct tg_case *kase, enum tg_role role, int task, const char *action, const char *body)
-{
-	struct tg_actor who = actor(role);
+#include <cmocka.h>
 
-	return act_as(kase, &who, task, action, body).status;
-}
+#include "tests/unit/dispatch_life.h"
 
 static const char by_2wh[] = "{\"by\":\"2wh\",\"reason\":\"parts\"}";
 
@@ -352,4 +352,28 @@ static void unknown_members_are_refused(void **state)
 	DONE(act(kase, TG_ROLE_OPERATOR, "accept",
 		"{\"action\":\"accept\",\"version\":1,\"note\":\"n\",\"type_code\":\"09001\"}"));
 	tg_case_free(kase);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_extension_adds_to_the_deadline_there_is),
+		cmocka_unit_test(
+			an_extension_comes_before_the_breach_and_is_no_longer_than_the_limit),
+		cmocka_unit_test(an_assisting_task_is_extended_to_the_leads_end_at_most),
+		cmocka_unit_test(a_suspension_over_a_weekend_costs_no_working_time),
+		cmocka_unit_test(a_suspended_task_waits),
+		cmocka_unit_test(the_lead_alone_suspends_the_case),
+		cmocka_unit_test(a_request_may_be_denied),
+		cmocka_unit_test(what_will_not_do_as_the_other_case_is_said),
+		cmocka_unit_test(a_case_taken_out_of_another_begins_anew),
+		cmocka_unit_test(a_reminder_wants_an_answer),
+		cmocka_unit_test(only_some_types_are_disposed_of_on_the_spot),
+		cmocka_unit_test(an_appeal_is_made_once_and_only_of_a_missed_limit),
+		cmocka_unit_test(a_task_goes_down_the_tree_and_its_clock_runs_on),
+		cmocka_unit_test(who_has_returned_it_does_not_get_it_anew),
+		cmocka_unit_test(unknown_members_are_refused),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
 }
