@@ -7,6 +7,7 @@ from harness import HERE, City, Role, wait_for
 CLOCKS = int(os.environ.get("BENCH_CLOCKS", "100000"))
 RATE = int(os.environ.get("BENCH_CLOCKS_RATE", "100"))
 SECONDS = 30
+STORM = int(os.environ.get("BENCH_STORM", "10000"))     # levels of one and the same instant
 
 # Copies of one dispatched case, each with its task, its handling clock and all five levels, due in a month; then the first of them one
 # after the other from soon on.
@@ -28,6 +29,31 @@ UPDATE tongguan.clock_due d SET fire_at = clock_timestamp() + interval '10 s' + 
 LATE = """SELECT extract(epoch FROM d.fired_at - d.fire_at)::float, (SELECT count(*) FROM tongguan.case_entry e WHERE e.case_id = d.case_id)
 	FROM tongguan.clock_due d JOIN tongguan.case_file c USING (case_id)
 	WHERE c.case_no LIKE '99999920000101%%' AND d.fired_at IS NOT NULL"""
+
+# Cases of which no level has come yet, so that each fires one and no more.
+GATHER = """UPDATE tongguan.clock_due d SET fire_at = s.at
+	FROM (SELECT date_trunc('second', clock_timestamp()) + interval '5 s' AS at) s,
+		(SELECT case_id FROM tongguan.case_file WHERE case_no BETWEEN %s AND %s) c
+	WHERE d.case_id = c.case_id AND d.level = 0 AND d.fired_at IS NULL RETURNING d.fire_at"""
+STORMED = """SELECT count(*), extract(epoch FROM max(d.fired_at) - min(d.fire_at))::float,
+		percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM d.fired_at - d.fire_at))::float, min(d.fired_at - d.fire_at) >= '0'
+	FROM tongguan.clock_due d JOIN tongguan.case_file c USING (case_id) WHERE c.case_no BETWEEN %s AND %s AND d.level = 0
+		AND d.fired_at IS NOT NULL"""
+
+
+def storm(city, roles, first):
+    """As at the end of a working day: all at once."""
+    between = [f"99999920000101{n:06d}" for n in (first, first + STORM - 1)]
+    before = [cpu_seconds(role.proc.pid) for role in roles]
+    assert len(city.rows(GATHER, *between)) == STORM
+    wait_for(lambda: city.rows(STORMED, *between)[0][0] >= STORM, timeout=120, every=1, what="every level of the storm")
+    count, took, half, never_early = city.rows(STORMED, *between)[0]
+    assert count == STORM and never_early
+    spent = sum(cpu_seconds(role.proc.pid) for role in roles) - sum(before)
+    print()
+    head("levels of one instant", "the last after s", "levels/s", "p50 ms", "CPU µs a level", "resident MB")
+    line(f"{STORM:,}", f"{took:.2f}", f"{STORM / took:.0f}", f"{1000 * half:.0f}", f"{spent / STORM * 1e6:.0f}",
+         f"{max(resident_mb(role.proc.pid) for role in roles):.0f}")
 
 
 def bench():
@@ -56,5 +82,6 @@ def bench():
         spent = sum(cpu_seconds(role.proc.pid) for role in roles) - sum(before)
         line(*(f"{late[min(len(late) - 1, int(len(late) * q))]:.1f}" for q in (0.5, 0.99, 1)), f"{late[0]:.1f}", f"{spent / soon * 1e6:.0f}",
              f"{max(resident_mb(role.proc.pid) for role in roles):.0f}")
+        storm(city, roles, soon + 1)
         for role in roles:
             role.stop()

@@ -12,7 +12,6 @@
 #define DUE_POLL_MS      1000 /* at least this often: others write clocks too */
 #define DUE_AFTER_ACT_MS 200  /* many transitions, one look */
 #define DUE_RETRY_MS     500
-#define DUE_WAIT_MS      1000
 #define DUE_ROWS_MAX     200
 #define DUE_RESUMED_MAX  20 /* suspended tasks a turn */
 #define TG_STRING(x)     TG_STRING_(x)
@@ -27,11 +26,12 @@ static const char sql_escalate[] =
 struct tg_due {
 	struct tg_dispatch *d;
 	uv_timer_t timer;
-	struct tg_pg *pg; /* while a turn runs */
+	struct tg_pg *pg; /* its own: levels fire on time while requests wait for a connection */
 	bool busy;
-	size_t resuming;  /* tasks under way; the turn waits for them */
-	uint64_t next_ms; /* and then goes on so much later */
-	uint64_t at_ms;   /* loop time the timer is set for */
+	size_t resuming;          /* tasks under way; turns go on meanwhile */
+	bool more;                /* there were as many as a turn takes */
+	uint64_t resume_after_ms; /* loop time: not before, since one could not go on */
+	uint64_t at_ms;           /* loop time the timer is set for */
 	void (*closed)(void *ctx);
 	void *closed_ctx;
 };
@@ -46,7 +46,7 @@ static void set_timer(struct tg_due *due, uint64_t in_ms)
 	uv_timer_start(&due->timer, on_timer, in_ms, 0);
 }
 
-static void on_closed(uv_handle_t *handle)
+static void on_timer_closed(uv_handle_t *handle)
 {
 	struct tg_due *due = handle->data;
 	void (*closed)(void *ctx) = due->closed;
@@ -56,26 +56,29 @@ static void on_closed(uv_handle_t *handle)
 	closed(ctx);
 }
 
-static void shut(struct tg_due *due)
+static void on_pg_closed(void *ctx)
 {
-	uv_close((uv_handle_t *)&due->timer, on_closed);
+	struct tg_due *due = ctx;
+
+	uv_close((uv_handle_t *)&due->timer, on_timer_closed);
 }
 
-static void give_back(struct tg_due *due)
+static void shut(struct tg_due *due)
 {
-	if (due->pg)
-		tg_pg_pool_give(due->d->write, due->pg);
-	due->pg = NULL;
+	tg_pg_close(due->pg, on_pg_closed, due);
+}
+
+static void shut_when_idle(struct tg_due *due)
+{
+	if (due->closed && !due->busy && !due->resuming)
+		shut(due);
 }
 
 static void turn_over(struct tg_due *due, uint64_t next_ms)
 {
-	give_back(due);
 	due->busy = false;
-	if (due->closed)
-		shut(due);
-	else
-		set_timer(due, next_ms);
+	set_timer(due, next_ms);
+	shut_when_idle(due);
 }
 
 static uint64_t until_next(const PGresult *res)
@@ -94,28 +97,30 @@ static void on_resumed(void *ctx, const struct tg_act_result *res)
 	if (res->status == TG_ACT_UNAVAILABLE || res->status == TG_ACT_INVALID) {
 		tg_log(TG_WARN, "a suspended task could not go on",
 			TG_F("why", TG_S(res->detail ? res->detail : "")));
-		due->next_ms = DUE_RETRY_MS;
+		due->resume_after_ms = uv_now(due->d->loop) + DUE_RETRY_MS;
 	}
-	if (--due->resuming == 0)
-		turn_over(due, due->next_ms);
+	if (--due->resuming > 0)
+		return;
+	if (due->more && !due->busy)
+		set_timer(due, 0);
+	shut_when_idle(due);
 }
 
-/* What is suspended until now goes on, one transition each. False: there is none. */
-static bool resume_tasks(struct tg_due *due, const PGresult *res, uint64_t next_ms)
+/* What is suspended until now goes on, one transition each. They wait for a connection like
+ * requests do, and no level waits for them. */
+static void resume_tasks(struct tg_due *due, const PGresult *res)
 {
 	json_t *list = NULL, *id;
 	size_t i;
 
-	if (tg_json_parse(tg_pg_text(res, 0, 3), &list, NULL))
-		return false;
+	if (due->resuming || due->closed || uv_now(due->d->loop) < due->resume_after_ms ||
+		tg_json_parse(tg_pg_text(res, 0, 3), &list, NULL))
+		return;
 	due->resuming = json_array_size(list);
-	due->next_ms = due->resuming == DUE_RESUMED_MAX ? 0 : next_ms;
-	if (due->resuming)
-		give_back(due);
+	due->more = due->resuming == DUE_RESUMED_MAX;
 	json_array_foreach (list, i, id)
 		tg_act_resume(due->d, json_string_value(id), on_resumed, due);
 	json_decref(list);
-	return due->resuming > 0;
 }
 
 static void on_escalated(void *ctx, int rc, const PGresult *res)
@@ -144,19 +149,8 @@ static void on_escalated(void *ctx, int rc, const PGresult *res)
 		  : fired                ? until_next(res)
 		  : until_next(res) < 20 ? 20
 					 : until_next(res);
-	if (!resume_tasks(due, res, next_ms))
-		turn_over(due, next_ms);
-}
-
-static void on_taken(void *ctx, int rc, struct tg_pg *pg)
-{
-	struct tg_due *due = ctx;
-
-	due->pg = rc ? NULL : pg;
-	if (!rc)
-		rc = tg_pg_query(pg, sql_escalate, NULL, 0, on_escalated, due);
-	if (rc)
-		turn_over(due, DUE_RETRY_MS);
+	resume_tasks(due, res);
+	turn_over(due, next_ms);
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -164,17 +158,24 @@ static void on_timer(uv_timer_t *timer)
 	struct tg_due *due = timer->data;
 
 	due->busy = true;
-	if (tg_pg_pool_take(due->d->write, DUE_WAIT_MS, on_taken, due))
+	if (tg_pg_query(due->pg, sql_escalate, NULL, 0, on_escalated, due))
 		turn_over(due, DUE_RETRY_MS);
 }
 
 int tg_due_open(struct tg_dispatch *d, struct tg_due **ret)
 {
 	struct tg_due *due = calloc(1, sizeof(*due));
+	int rc;
 
 	if (!due)
 		return -TG_ENOMEM;
 	due->d = d;
+	rc = tg_pg_open(
+		d->loop, d->conf->postgres_url, "tongguan dispatch clocks", NULL, NULL, &due->pg);
+	if (rc) {
+		free(due);
+		return rc;
+	}
 	uv_timer_init(d->loop, &due->timer);
 	due->timer.data = due;
 	set_timer(due, 0);
@@ -194,6 +195,5 @@ void tg_due_close(struct tg_due *due, void (*closed)(void *ctx), void *ctx)
 	due->closed = closed;
 	due->closed_ctx = ctx;
 	uv_timer_stop(&due->timer);
-	if (!due->busy)
-		shut(due);
+	shut_when_idle(due);
 }
