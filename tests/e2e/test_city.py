@@ -285,9 +285,9 @@ MISTAKES = {
     "a unit of nobody": (add("departments.csv", "X1,某,,,,,,,,,office,NOSUCH,\n"), r"departments.csv:47: parent: there is no department \"NOSUCH\""),
     "a unit of itself": (add("departments.csv", "X1,某,,,,,,,,,office,X1,\n"), r"departments.csv:47: parent: it is its own unit"),
     "a street that is not there": (add("departments.csv", "X1,某,,,,,,,,,office,,天平;NOSUCH\n"), r"departments.csv:47: streets: there is no street \"NOSUCH\""),
-    "a roster of nobody": (add("duty.csv", "department,weekdays,period,name\nCGJ,1-5,08:00-18:00,\n"), r"duty.csv:2: name is empty"),
-    "a night in one row": (add("duty.csv", "department,weekdays,period,name\nCGJ,1-5,18:00-08:00,A\n"), r"duty.csv:2: period is none"),
-    "an eighth day": (add("duty.csv", "department,weekdays,period,name\nCGJ,1-8,08:00-18:00,A\n"), r"duty.csv:2: weekdays"),
+    "a roster of nobody": (add("duty.csv", "CGJ,1-5,08:00-18:00,\n"), r"duty.csv:225: name is empty"),
+    "a night in one row": (add("duty.csv", "CGJ,1-5,18:00-08:00,A\n"), r"duty.csv:225: period is none"),
+    "an eighth day": (add("duty.csv", "CGJ,1-8,08:00-18:00,A\n"), r"duty.csv:225: weekdays"),
     "a short row": (edit("catalog.csv")(line(7, r",[a-z]+,$", "")), r"catalog.csv:7: the row has another number of fields"),
 }
 

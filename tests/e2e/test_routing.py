@@ -32,7 +32,9 @@ def test_candidates__begin_with_the_catalogues_own_and_name_every_department(cit
     assert [i["department"] for i in items[1:1 + len(co)]] == sorted(co) and all(i["role"] == "assist" for i in items[1:])
     rest = [i for i in items if not i["reasons"]]
     assert [i["pinyin"] for i in rest] == sorted(i["pinyin"] for i in rest) and len(rest) == len(items) - 1 - len(co)
-    assert all(i["limit"] == limit and i["on_duty"] is None and i["open_tasks"] >= 0 for i in items)
+    assert all(i["limit"] == limit and i["open_tasks"] >= 0 for i in items)
+    roster = {code: names != [] for code, names in city.rows("SELECT code, tongguan.on_duty(code, now()) FROM tongguan.dept")}
+    assert all(i["on_duty"] is roster[i["department"]] for i in items) and roster[lead]
     # The deadline shown is the one that dispatching gives.
     city.api().act(case, "accept")
     city.api().act(case, "file", condition=1)

@@ -207,6 +207,7 @@ def make_catalog(folder, types, names):
 
 
 ALWAYS_THERE = {"GAF", "JJZ", "XFZ", "YJJ", "GD", "GS", "RQ", "GDJ"}     # our assumption
+NOBODY_AT_NIGHT = "LRJ"
 
 
 def make_departments(folder, departments, names):
@@ -217,6 +218,18 @@ def make_departments(folder, departments, names):
     rows += [["JZ" + code, zh, en, "street", 0, 0, "proposal", short_zh, short_en, "jz" + code, "office", "JZ", DIVISION + code]
              for code, zh, en, short_zh, short_en, _ in STREETS]
     write_csv(os.path.join(folder, "departments.csv"), columns + ",short_zh,short_en,pinyin,calendar,parent,streets", rows)
+
+
+def make_duty(folder, departments):
+    """Who is on duty, in turns and without names of people. One department has nobody at night: its levels go up at once."""
+    rows = []
+    for code in [d["dept_code"] for d in departments] + ["JZ" + code for code, *_ in STREETS]:
+        if code != NOBODY_AT_NIGHT:
+            rows.append([code, "1-7", "00:00-06:00", "夜班"])
+        rows += [[code, "1-5", "06:00-14:00", "早班"], [code, "1-5", "14:00-22:00", "中班"], [code, "6-7", "06:00-22:00", "周末班"]]
+        if code != NOBODY_AT_NIGHT:
+            rows.append([code, "1-7", "22:00-24:00", "夜班"])
+    write_csv(os.path.join(folder, "duty.csv"), "department,weekdays,period,name", rows)
 
 
 def make_calendar(folder, days):
@@ -324,6 +337,7 @@ def main():
     make_shapes(folder, rings)
     make_catalog(folder, types, names)
     make_departments(folder, departments, names)
+    make_duty(folder, departments)
     make_calendar(folder, days)
     make_devices(folder, rings)
     make_reports(folder, types, rings)
