@@ -6,10 +6,10 @@ import subprocess
 import tempfile
 import time
 
-from common import TOPIC, cpu_seconds, head, line, reading, resident_mb
+from common import ENV, TOPIC, cpu_seconds, head, line, reading, resident_mb
 from harness import City, Stream, now_us, protocol, report, scattered
 
-SECONDS = 30
+WARM, SECONDS = 10, 30      # the first ones are not counted
 MIX = int(os.environ.get("BENCH_MIX", "2000"))      # events a second …
 MIX_CASES = 20                                      # … of which so many open a case
 RATE = int(os.environ.get("BENCH_RATE", "500"))     # events a second that each open one
@@ -27,7 +27,7 @@ def send(brokers, types, rate, cases, begin, pipe):
     rng, pb, sent, made = random.Random(rate), protocol(), {}, random.randrange(1 << 30)
     producer = Producer({"bootstrap.servers": brokers, "linger.ms": 0})
     plain = pb.Event(source_id="", source_kind=pb.SENSOR)
-    for i in range(rate * SECONDS):
+    for i in range(rate * (WARM + SECONDS)):
         while (left := begin + i / rate - time.time()) > 0:
             producer.poll(min(left, 0.002))
         if i * cases % rate >= cases:
@@ -56,23 +56,38 @@ def listen(stream, total, seconds):
     return arrived
 
 
+# Of each report's case: when ingest had read it, when its incident's row and its case's were being written.
+STAGES = """SELECT c.case_id::text, e.event_id, extract(epoch FROM e.ingested_at)::float, extract(epoch FROM i.detected_at)::float,
+        extract(epoch FROM l.at)::float
+    FROM tongguan.events e JOIN tongguan.incident_events m ON m.event_uid = e.uid JOIN tongguan.incidents i USING (incident_id)
+    JOIN tongguan.cases c USING (incident_id) JOIN tongguan.case_log l ON l.case_id = c.case_id AND l.seq = 1 WHERE e.source_id = %s"""
+
+
+def quantiles(ms):
+    ms = sorted(ms)
+    return [f"{ms[min(len(ms) - 1, int(len(ms) * q))]:.0f}" for q in (0.5, 0.9, 0.99, 1)]
+
+
 def measure(city, stream, types, rate, cases):
+    """Quantiles of the whole way, and of each stage."""
     here, there = multiprocessing.Pipe()
-    worker = multiprocessing.Process(target=send, args=(city.env["TONGGUAN_KAFKA_BROKERS"], types, rate, cases, time.time() + 2, there))
+    begin = time.time() + 2
+    worker = multiprocessing.Process(target=send, args=(city.env["TONGGUAN_KAFKA_BROKERS"], types, rate, cases, begin, there))
     worker.start()
-    arrived = listen(stream, cases * SECONDS, SECONDS + 60)
+    arrived = listen(stream, cases * (WARM + SECONDS), WARM + SECONDS + 60)
     sent = here.recv()
     worker.join()
-    case_of = dict(city.rows("""SELECT c.case_id::text, e.event_id FROM tongguan.events e JOIN tongguan.incident_events m
-        ON m.event_uid = e.uid JOIN tongguan.cases c USING (incident_id) WHERE e.source_id = %s""", f"bench-{rate}"))
     # A report may also be a member of a cluster with a case of its own: the first of its cases counts.
     first = {}
-    for case, at in arrived.items():
-        if case in case_of:
-            first[case_of[case]] = min(at, first.get(case_of[case], at))
-    took = sorted(1000 * (at - sent[event]) for event, at in first.items())
-    assert len(took) == len(sent), f"{len(took)} of {len(sent)} reports became a case on the stream"
-    return [f"{took[min(len(took) - 1, int(len(took) * q))]:.0f}" for q in (0.5, 0.9, 0.99, 1)]
+    for case, event, *stages in city.rows(STAGES, f"bench-{rate}"):
+        if case in arrived:
+            first[event] = min((arrived[case], *stages), first.get(event, (float("inf"),)))
+    missing = [event for event in sent if event not in first]
+    assert not missing, f"{len(missing)} of {len(sent)} reports became no case on the stream"
+    counted = [(event, *first[event]) for event, at in sent.items() if at >= begin + WARM]
+    steps = [[1000 * (to - since) for since, to in zip(way, way[1:])]
+             for way in ((sent[event], read, incident, case, heard) for event, heard, read, incident, case in counted)]
+    return quantiles([sum(s) for s in steps]), [quantiles(stage) for stage in zip(*steps)]
 
 
 def bench():
@@ -81,18 +96,25 @@ def bench():
     os.chmod(packs, 0o755)
     with open(os.path.join(packs, "bench.yaml"), "w", encoding="utf-8") as pack:
         pack.write(PACK)
-    with City(env={"TONGGUAN_CORRELATE_PACKS": packs}) as city:
+    with City(env={"TONGGUAN_CORRELATE_PACKS": packs} | ENV) as city:
         types = [code for (code,) in city.rows("SELECT type_code FROM tongguan.case_type ORDER BY 1 LIMIT 5")]
         stream = Stream(city.api("operator"))
         roles = {name: int(subprocess.run(["pgrep", "-P", str(city.up.pid), "-f", f"tongguan {name}"], capture_output=True,
                                           text=True).stdout.split()[0]) for name in ("ingest", "correlate", "dispatch")}
-        costs = []
+        costs, stages = [], []
         head("events/s", "cases/s", "p50 ms", "p90 ms", "p99 ms", "max ms")
         for rate, cases in ((MIX, MIX_CASES), (RATE, RATE)):
             before = {name: cpu_seconds(pid) for name, pid in roles.items()}
-            line(f"{rate:,}", cases, *measure(city, stream, types, rate, cases))
-            costs += [(rate, name, (cpu_seconds(pid) - before[name]) / (rate * SECONDS) * 1e6, resident_mb(pid))
+            whole, steps = measure(city, stream, types, rate, cases)
+            line(f"{rate:,}", cases, *whole)
+            names = ("produced → read", "→ its incident is written", "→ its case is written", "→ on the stream")
+            stages += [(rate, *step) for step in zip(names, steps)]
+            costs += [(rate, name, (cpu_seconds(pid) - before[name]) / (rate * (WARM + SECONDS)) * 1e6, resident_mb(pid))
                       for name, pid in roles.items()]
+        print()
+        head("at events/s", "stage", "p50 ms", "p90 ms", "p99 ms", "max ms")
+        for rate, name, step in stages:
+            line(f"{rate:,}", name, *step)
         print()
         head("at events/s", "role", "CPU µs/event", "resident MB")
         for rate, name, cpu, memory in costs:
