@@ -4,9 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
+
 #define ASK_TIMEOUT_MS   5000
 #define PROBE_TIMEOUT_MS 1000
 #define PROBE_PAUSE_MS   1000
+#define STIRS            2
 
 static void ask_watermarks(uv_work_t *work)
 {
@@ -43,6 +46,8 @@ static void ask_on_done(uv_work_t *work, int status)
 
 	c->asks--;
 	ask->cb(ask->ctx, status ? -TG_ECLOSED : ask->rc, ask->low, ask->high);
+	if (ask->list)
+		rd_kafka_topic_partition_list_destroy(ask->list);
 	free(ask);
 	kafka_wake_now(&c->wake); /* closing may have waited for it */
 }
@@ -117,4 +122,62 @@ void consumer_probe(struct tg_consumer *c)
 	if (c->connected || c->probing || uv_now(c->loop) < c->probe_at_ms)
 		return;
 	c->probing = ask_start(c, &ask, "", ask_alive) == 0;
+}
+
+static void ask_all(uv_work_t *work)
+{
+	struct kafka_ask *ask = tg_container_of(work, struct kafka_ask, work);
+
+	ask->rc = kafka_code(rd_kafka_offsets_for_times(ask->rk, ask->list, PROBE_TIMEOUT_MS));
+}
+
+static void on_stirred(void *ctx, int rc, int64_t low, int64_t high)
+{
+	struct tg_consumer *c = ctx;
+
+	(void)rc;
+	(void)low;
+	(void)high;
+	c->stirring = false;
+}
+
+static rd_kafka_topic_partition_list_t *parts_at(const struct tg_consumer *c, int64_t stamp_ms)
+{
+	rd_kafka_topic_partition_list_t *list =
+		rd_kafka_topic_partition_list_new((int)c->parts_count);
+
+	for (size_t i = 0; i < c->parts_count; i++)
+		rd_kafka_topic_partition_list_add(list, c->parts[i].topic, c->parts[i].partition)
+			->offset = stamp_ms;
+	return list;
+}
+
+/* How full the prefetch is, in eighths. */
+static size_t prefetched(const struct tg_consumer *c)
+{
+	size_t waiting = rd_kafka_queue_length(c->queue), bytes = waiting * c->mean_bytes;
+	size_t by_count = waiting * 8 / KAFKA_PREFETCH, by_bytes = bytes * 8 / c->prefetch_bytes;
+
+	return by_count > by_bytes ? by_count : by_bytes;
+}
+
+/* A thread of librdkafka 2.0.2 that has prefetched enough sleeps up to a second, however fast that
+ * is used up. A question to each leader wakes it, one request a broker, whose answer nobody needs:
+ * once when half is used, and once more near the end, since what it counts is only guessed here. */
+void consumer_stir(struct tg_consumer *c)
+{
+	static const size_t marks[STIRS] = {4, 1};
+	struct kafka_ask ask = {.cb = on_stirred, .ctx = c};
+	size_t full = prefetched(c);
+
+	if (full >= 8)
+		c->stirs = 0;
+	if (c->stirs == STIRS || full >= marks[c->stirs] || c->stirring || !c->assigned ||
+		!c->parts_count)
+		return;
+	ask.list = parts_at(c, tg_now_us() / 1000);
+	c->stirring = ask_start(c, &ask, "", ask_all) == 0;
+	c->stirs++;
+	if (!c->stirring)
+		rd_kafka_topic_partition_list_destroy(ask.list);
 }

@@ -32,7 +32,6 @@ static const struct kafka_option consumer_options[] = {
 	{"fetch.wait.max.ms", "50"},
 	{"fetch.error.backoff.ms", "50"},
 	{"fetch.max.bytes", "16777216"},
-	{"queued.min.messages", "20000"},
 	{NULL, NULL},
 };
 
@@ -66,6 +65,7 @@ static void deliver(struct tg_consumer *c, rd_kafka_message_t *m)
 		return;
 	}
 	p->offset = m->offset + 1;
+	c->mean_bytes += m->len / 16 - c->mean_bytes / 16;
 	if (c->paused)
 		tg_list_push(&c->held, &rec->link);
 	else
@@ -147,6 +147,7 @@ static bool drain(struct tg_consumer *c)
 	uint64_t until = uv_hrtime() + DRAIN_NS;
 
 	c->taken_us = tg_now_us();
+	consumer_stir(c);
 	deliver_held(c);
 	while (!resting(c) && !c->fatal) {
 		rd_kafka_message_t *messages[TAKE_MAX];
@@ -316,13 +317,16 @@ static void set_instance(rd_kafka_conf_t *options, const struct tg_consumer_conf
 static int consumer_options_of(struct tg_consumer *c, const struct tg_consumer_conf *conf)
 {
 	rd_kafka_conf_t *options = kafka_conf(conf->brokers, conf->client_id, consumer_options);
-	char kbytes[16];
+	int queued = conf->queued_kbytes > 0 ? conf->queued_kbytes : QUEUED_KBYTES_DEFAULT;
+	char number[16];
 
 	if (!options)
 		return -TG_ENOMEM;
-	snprintf(kbytes, sizeof(kbytes), "%d",
-		conf->queued_kbytes > 0 ? conf->queued_kbytes : QUEUED_KBYTES_DEFAULT);
-	kafka_conf_option(options, "queued.max.messages.kbytes", kbytes);
+	c->prefetch_bytes = (size_t)queued * 1024;
+	snprintf(number, sizeof(number), "%d", queued);
+	kafka_conf_option(options, "queued.max.messages.kbytes", number);
+	snprintf(number, sizeof(number), "%d", KAFKA_PREFETCH);
+	kafka_conf_option(options, "queued.min.messages", number);
 	kafka_conf_option(options, "group.id", conf->group);
 	set_instance(options, conf);
 	rd_kafka_conf_set_opaque(options, c);

@@ -13,6 +13,7 @@
 
 #define KAFKA_TICK_MS           100
 #define KAFKA_WHY_MAX           256
+#define KAFKA_PREFETCH          20000     /* records; or so many bytes, whatever comes first */
 #define KAFKA_MESSAGE_BYTES_MAX "8454144" /* 8 MiB and what frames it */
 
 struct kafka_wake {
@@ -66,6 +67,7 @@ struct kafka_ask {
 	char topic[128];
 	int32_t partition;
 	int64_t stamp_us;
+	rd_kafka_topic_partition_list_t *list; /* of what is asked about several at once */
 	int rc;
 	int64_t low, high;
 	tg_watermarks_cb cb;
@@ -100,6 +102,11 @@ struct tg_consumer {
 	struct tg_list spare; /* records to be used again: a warm consumer never calls malloc */
 	int64_t taken_us;
 
+	size_t prefetch_bytes; /* what librdkafka stops fetching at */
+	size_t mean_bytes;     /* of the records of late */
+	int stirs;             /* librdkafka was woken since the prefetch was full */
+	bool stirring;         /* and is being so */
+
 	bool connected;
 	uint64_t probe_at_ms;
 	bool probing;
@@ -128,5 +135,6 @@ void consumer_pause_deep(struct tg_consumer *c);
 
 /* kafka_ask.c */
 void consumer_probe(struct tg_consumer *c);
+void consumer_stir(struct tg_consumer *c);
 
 #endif
