@@ -10,6 +10,9 @@
 #include "queries.h"
 
 #define PIECE_EVENTS 4096
+/* The group is told that often how far a partition is. Told with every batch, the coordinator falls
+ * behind, heartbeats wait behind the commits, and the session runs out. */
+#define NOTE_MS 1000
 
 static void apply_rows(struct tg_part *p);
 static void send_messages(struct tg_part *p);
@@ -24,12 +27,21 @@ static void stage_done(struct tg_part *p, enum tg_correlate_metric m)
 	p->since_mono_us = now;
 }
 
-static void batch_done(struct tg_part *p)
+static void note_offset(struct tg_part *p)
 {
 	struct tg_partition at = {.partition = p->partition, .offset = p->committed};
+	uint64_t now_ms = uv_now(p->role->loop);
 
+	if (p->noted_ms && now_ms < p->noted_ms + NOTE_MS)
+		return;
+	p->noted_ms = now_ms;
 	strcpy(at.topic, TG_TOPIC_LOCATED);
 	tg_consumer_note_offsets(p->role->consumer, &at, 1);
+}
+
+static void batch_done(struct tg_part *p)
+{
+	note_offset(p);
 	tg_metric_add(&tg_correlate_metrics[TG_CM_BATCHES], 1);
 	if (p->oldest_us != INT64_MAX)
 		tg_metric_observe(&tg_correlate_metrics[TG_CM_DELAY_SECONDS],

@@ -94,6 +94,7 @@ struct tg_part {
 	struct tg_message *messages;
 	size_t messages_len, messages_sent, messages_pending;
 	int64_t since_mono_us;
+	uint64_t noted_ms; /* loop time the group was last told how far we are */
 
 	/* Windows on their way back to Redis. */
 	struct tg_buf *pieces;
