@@ -7,7 +7,7 @@ import tempfile
 import time
 
 from common import ENV, TOPIC, cpu_seconds, head, line, reading, resident_mb
-from harness import City, Stream, now_us, protocol, report, scattered
+from harness import City, Stream, protocol, report, scattered
 
 WARM, SECONDS = 10, 30      # the first ones are not counted
 MIX = int(os.environ.get("BENCH_MIX", "2000"))      # events a second …
@@ -21,24 +21,38 @@ rules:
 """
 
 
-def send(brokers, types, rate, cases, begin, pipe):
-    """rate events a second, each at its own instant, cases of them reports; tells when each report was sent."""
-    from confluent_kafka import Producer
-    rng, pb, sent, made = random.Random(rate), protocol(), {}, random.randrange(1 << 30)
-    producer = Producer({"bootstrap.servers": brokers, "linger.ms": 0})
-    plain = pb.Event(source_id="", source_kind=pb.SENSOR)
+def messages(types, rate, cases, begin):
+    """[(event_id or None for a reading, bytes)], made beforehand: the sender then does nothing but send."""
+    rng, pb, made = random.Random(rate), protocol(), random.randrange(1 << 30)
+    plain, out = pb.Event(source_id="", source_kind=pb.SENSOR), []
     for i in range(rate * (WARM + SECONDS)):
-        while (left := begin + i / rate - time.time()) > 0:
-            producer.poll(min(left, 0.002))
+        at = int((begin + i / rate) * 1e6)
         if i * cases % rate >= cases:
-            producer.produce(TOPIC, reading(plain, made + i, now_us(), rng).SerializeToString())
+            out.append((None, reading(plain, made + i, at, rng).SerializeToString()))
             continue
         lon, lat = scattered(rng)
-        event = report(f"lat-{made}-{i}", source=f"bench-{rate}", occurred_us=now_us(), lon=lon, lat=lat, type_code=rng.choice(types),
+        event = report(f"lat-{made}-{i}", source=f"bench-{rate}", occurred_us=at, lon=lon, lat=lat, type_code=rng.choice(types),
                        reporter=f"r{i % 97}")
-        sent[event.event_id] = time.time()
-        producer.produce("tongguan.citizen.reports", event.SerializeToString())
-    producer.flush()
+        out.append((event.event_id, event.SerializeToString()))
+    return out
+
+
+def send(brokers, types, rate, cases, begin, pipe):
+    """rate events a second, each at its own instant, cases of them reports; tells when each report was sent. Reports go at once;
+    readings by a producer that waits 5 ms for company, as librdkafka's do unless told otherwise."""
+    from confluent_kafka import Producer
+    reports, readings = (Producer({"bootstrap.servers": brokers, "linger.ms": linger}) for linger in (0, 5))
+    values, sent = messages(types, rate, cases, begin), {}
+    for i, (event_id, value) in enumerate(values):
+        if (left := begin + i / rate - time.time()) > 0.001:
+            readings.poll(0)
+            reports.poll(0)
+            time.sleep(left)
+        if event_id:
+            sent[event_id] = time.time()
+        (reports if event_id else readings).produce("tongguan.citizen.reports" if event_id else TOPIC, value)
+    reports.flush()
+    readings.flush()
     pipe.send(sent)
 
 
@@ -71,10 +85,10 @@ def quantiles(ms):
 def measure(city, stream, types, rate, cases):
     """Quantiles of the whole way, and of each stage."""
     here, there = multiprocessing.Pipe()
-    begin = time.time() + 2
+    begin = time.time() + 8  # time to make the messages
     worker = multiprocessing.Process(target=send, args=(city.env["TONGGUAN_KAFKA_BROKERS"], types, rate, cases, begin, there))
     worker.start()
-    arrived = listen(stream, cases * (WARM + SECONDS), WARM + SECONDS + 60)
+    arrived = listen(stream, cases * (WARM + SECONDS), WARM + SECONDS + 70)
     sent = here.recv()
     worker.join()
     # A report may also be a member of a cluster with a case of its own: the first of its cases counts.
