@@ -9,6 +9,7 @@
 #include "base/yaml.h"
 #include "cmd/cmd.h"
 #include "correlate/example.h"
+#include "correlate/near_miss.h"
 #include "correlate/pack.h"
 #include "queries.h"
 
@@ -18,7 +19,8 @@ static const char usage[] = "usage: tongguan rules check [--city DIR|NAME] FILE|
 			    "       tongguan rules test  [--city DIR|NAME] FILE|FOLDER...\n"
 			    "       tongguan rules explain INCIDENT_ID\n\n"
 			    "  check    say what is wrong in packs: FILE:LINE:COLUMN: what to "
-			    "mend; exit 1 when anything is\n"
+			    "mend; exit 1 when anything is.\n"
+			    "           Warnings name the limits that no example holds\n"
 			    "  test     check, then run the examples of every rule\n"
 			    "  explain  say why an incident fired, from the database\n\n"
 			    "No radius may be larger than the city's halo_m. It comes from --city, "
@@ -142,6 +144,28 @@ static int test_rules(const struct tg_ruleset *set, const char *zone)
 	return failed ? TG_EXIT_FAILED : TG_EXIT_DONE;
 }
 
+/* What runs, but could be better. */
+static int look_closer(const struct tg_ruleset *set, const char *zone)
+{
+	struct tg_buf why = {0};
+	int bare = 0, rc = 0;
+
+	for (size_t i = 0; i < set->len && rc >= 0; i++) {
+		rc = tg_near_miss_look(set->rules[i], zone, &why);
+		bare += rc > 0 ? rc : 0;
+	}
+	fputs(tg_buf_cstr(&why), stdout);
+	tg_buf_release(&why);
+	if (rc < 0)
+		return tg_cmd_fail(NAME, "%s", tg_err_text(rc));
+	printf("%zu rules in %zu files: ", set->len, set->files_len);
+	if (bare)
+		printf("nothing that must be mended, %d warnings\n", bare);
+	else
+		printf("nothing to mend\n");
+	return TG_EXIT_DONE;
+}
+
 static int check(int argc, char **argv, const struct tg_conf *conf, bool test)
 {
 	struct tg_pack_limits limits = {0};
@@ -168,7 +192,7 @@ static int check(int argc, char **argv, const struct tg_conf *conf, bool test)
 	if (refused)
 		code = TG_EXIT_FAILED;
 	if (!test && code == TG_EXIT_DONE)
-		printf("%zu rules in %zu files: nothing to mend\n", set.len, set.files_len);
+		code = look_closer(&set, place.zone[0] ? place.zone : NULL);
 	if (test && code == TG_EXIT_DONE)
 		code = test_rules(&set, place.zone[0] ? place.zone : NULL);
 	tg_buf_release(&why);
@@ -193,12 +217,40 @@ static void print_members(const PGresult *res)
 			PQgetvalue(res, r, 2), PQgetvalue(res, r, 3));
 }
 
+/* Of each time: the device, from when to when, what it said. */
+static void print_spans(const PGresult *res)
+{
+	for (int r = 0; r < PQntuples(res); r++) {
+		printf("\n%s: %s to %s\n", PQgetvalue(res, r, 0), PQgetvalue(res, r, 1),
+			PQgetvalue(res, r, 2));
+		if (!PQgetisnull(res, r, 3))
+			printf("  cleared by  %s\n", PQgetvalue(res, r, 3));
+		if (!PQgetisnull(res, r, 4))
+			printf("  its limits  %s (of the registry, as it is now)\n",
+				PQgetvalue(res, r, 4));
+		printf("  said        %s\n", PQgetvalue(res, r, 5));
+		if (!PQgetisnull(res, r, 6))
+			printf("  watermark   %s when last told of\n", PQgetvalue(res, r, 6));
+	}
+}
+
+static void show(PGconn *conn, const char *sql, const char *id, void (*print)(const PGresult *res))
+{
+	PGresult *res = PQexecParams(conn, sql, 1, NULL, &id, NULL, NULL, 0);
+
+	if (PQresultStatus(res) == PGRES_TUPLES_OK)
+		print(res);
+	else
+		printf("\nnot shown: %s", PQresultErrorMessage(res));
+	PQclear(res);
+}
+
 static int explain(const char *id, const struct tg_conf *conf)
 {
 	struct tg_buf why = {0};
 	PGconn *conn = tg_pg_connect_blocking(conf->postgres_url, "tongguan rules", &why);
 	const char *params[] = {id};
-	PGresult *row, *members;
+	PGresult *row;
 	int code = TG_EXIT_DONE;
 
 	if (!conn) {
@@ -212,12 +264,9 @@ static int explain(const char *id, const struct tg_conf *conf)
 	} else if (PQntuples(row) == 0) {
 		code = tg_cmd_fail(NAME, "there is no incident %s", id);
 	} else {
-		members =
-			PQexecParams(conn, tg_sql_incident_members, 1, NULL, params, NULL, NULL, 0);
 		print_row(row);
-		if (PQresultStatus(members) == PGRES_TUPLES_OK)
-			print_members(members);
-		PQclear(members);
+		show(conn, tg_sql_incident_spans, id, print_spans);
+		show(conn, tg_sql_incident_members, id, print_members);
 	}
 	PQclear(row);
 	PQfinish(conn);

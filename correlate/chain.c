@@ -41,6 +41,7 @@ static void note_offset(struct tg_part *p)
 
 static void batch_done(struct tg_part *p)
 {
+	tg_part_retired(p);
 	note_offset(p);
 	tg_metric_add(&tg_correlate_metrics[TG_CM_BATCHES], 1);
 	if (p->oldest_us != INT64_MAX)
@@ -348,6 +349,7 @@ void tg_part_chain(struct tg_part *p)
 {
 	const struct tg_batch_span span = {p->partition, p->committed, p->next,
 		tg_watermark_us(tg_engine_watermark(p->engine)), p->epoch};
+	const struct tg_batch_ends ends = {{p->clears.data, p->clears.len}, tg_part_retiring(p)};
 	int rc;
 
 	tg_buf_reset(&p->batch);
@@ -358,8 +360,7 @@ void tg_part_chain(struct tg_part *p)
 	if (!rc)
 		rc = tg_segment_pack(tg_engine_segment(p->engine), p->next, 0, &p->segment);
 	if (!rc && p->speaks)
-		rc = tg_findings_json(&p->found, &p->role->rules, &span,
-			(struct tg_slice){p->clears.data, p->clears.len}, &p->batch);
+		rc = tg_findings_json(&p->found, &p->role->rules, &span, &ends, &p->batch);
 	if (rc) {
 		tg_role_fail(p->role, "a batch does not fit in memory");
 		return;

@@ -144,11 +144,11 @@ static void on_stored(void *ctx, int rc, const PGresult *res)
 	struct tg_city_watch *watch = ctx;
 
 	watch->asking = false;
-	if (rc)
-		tg_log(TG_WARN, "table of rules not written; trying again",
-			TG_F("detail", TG_S(res ? tg_pg_message(res) : "")));
-	else
-		watch->rules_stored = true;
+	if (!rc)
+		return; /* other rules may have come meanwhile: theirs are still to be stored */
+	watch->rules_stored = false;
+	tg_log(TG_WARN, "table of rules not written; trying again",
+		TG_F("detail", TG_S(res ? tg_pg_message(res) : "")));
 }
 
 static int store_rules(struct tg_city_watch *watch)
@@ -165,7 +165,10 @@ static int store_rules(struct tg_city_watch *watch)
 	tg_jw_array_end(&w);
 	rc = tg_jw_end(&w);
 	params[0] = tg_buf_cstr(&watch->doc);
-	return rc ? rc : tg_pg_query(watch->pg, tg_sql_rule_store, params, 1, on_stored, watch);
+	if (!rc)
+		rc = tg_pg_query(watch->pg, tg_sql_rule_store, params, 1, on_stored, watch);
+	watch->rules_stored = rc == 0;
+	return rc;
 }
 
 /* ---- looking ---- */

@@ -35,7 +35,7 @@ static void on_told(void *ctx, int rc, const PGresult *res)
 	for (int i = 0; i < PQntuples(res); i++)
 		tg_engine_told(p->engine, strtoull(PQgetvalue(res, i, 0), NULL, 16),
 			tg_pg_i64(res, i, 1), tg_pg_i64(res, i, 2));
-	claimed(p);
+	tg_part_ask_unruled(p, claimed);
 }
 
 static void load_told(struct tg_part *p)

@@ -441,6 +441,34 @@ int tg_detector_put_word(
 	}
 }
 
+/* A base of its own for this series, just after the instant that says so. A silence is judged from
+ * the last word once more; a limit stays passed until a reading clears it. */
+int tg_detector_recall_span(
+	struct tg_detector *d, const char *source, int64_t raised_us, const struct tg_word *word)
+{
+	bool threshold = d->rule->kind == TG_RULE_THRESHOLD;
+	struct tg_series *s;
+	uint32_t at;
+
+	if (tg_map_get(d->by_source, tg_slice_cstr(source)))
+		return 0;
+	if (d->budget->used >= d->budget->max)
+		return -TG_EFULL;
+	s = series_back(d, source);
+	if (!s || (!threshold && tg_series_put(s, word, &at) != TG_PUT_TAKEN))
+		return -TG_ENOMEM;
+	if (!threshold)
+		more_word(d);
+	s->base_us = s->kept_floor_us = (threshold ? raised_us : word->event_us) + 1;
+	s->base.at = s->len;
+	s->base.raised = threshold;
+	s->base.raised_us = raised_us;
+	s->head = s->base;
+	s->stale = s->unsure = true;
+	touch(d, s);
+	return 0;
+}
+
 /* What lies before the floor and is part of no base there is needed no more. */
 static void forget_before(struct tg_detector *d, struct tg_series *s)
 {
@@ -462,8 +490,8 @@ void tg_detector_restored(struct tg_detector *d)
 	d->unsure = true;
 	while ((s = tg_map_next(d->by_source, &pos, NULL))) {
 		forget_before(d, s);
-		s->base_us = d->floor_us;
-		s->base.at = tg_series_at(s, d->floor_us);
+		s->base_us = s->kept_floor_us > d->floor_us ? s->kept_floor_us : d->floor_us;
+		s->base.at = tg_series_at(s, s->base_us);
 		if (d->rule->kind == TG_RULE_THRESHOLD)
 			tg_threshold_recount(d->rule, s);
 		s->head = s->base;

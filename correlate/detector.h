@@ -60,6 +60,9 @@ TG_MUST int tg_detector_put_base(
 	struct tg_detector *d, const char *source, bool raised, int64_t raised_us);
 TG_MUST int tg_detector_put_word(
 	struct tg_detector *d, const char *source, const struct tg_word *word, bool settled);
+/* This span stands, and word is the last of its members: for a source that nothing is known of. */
+TG_MUST int tg_detector_recall_span(
+	struct tg_detector *d, const char *source, int64_t raised_us, const struct tg_word *word);
 void tg_detector_restored(struct tg_detector *d);
 
 #endif

@@ -71,6 +71,10 @@ TG_MUST int tg_engine_restore(struct tg_engine *e, struct tg_slice bytes);
 /* An event out of history for the windows that want it; it may come again on the topic and is
  * judged then. */
 TG_MUST int tg_engine_recall(struct tg_engine *e, const tg_located_pb *loc);
+/* A span that stands, out of history, of a source whose series is not held: it is told of once
+ * more. Rules that keep no series, or do not run, are left alone. */
+TG_MUST int tg_engine_recall_span(struct tg_engine *e, const char *rule_id, const char *source,
+	int64_t raised_us, const struct tg_word *word);
 TG_MUST int tg_engine_restored(struct tg_engine *e);
 
 #endif

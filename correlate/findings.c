@@ -340,7 +340,7 @@ static int write_rules(struct tg_jw *w, const struct tg_findings *f, const struc
 }
 
 int tg_findings_json(struct tg_findings *f, const struct tg_ruleset *rules,
-	const struct tg_batch_span *span, struct tg_slice clears, struct tg_buf *out)
+	const struct tg_batch_span *span, const struct tg_batch_ends *ends, struct tg_buf *out)
 {
 	uint32_t *heads = calloc(f->len + 1, sizeof(*heads));
 	struct tg_jw w;
@@ -364,7 +364,8 @@ int tg_findings_json(struct tg_findings *f, const struct tg_ruleset *rules,
 	tg_jw_int(&w, "mark_us", span->mark_us);
 	tg_jw_str(&w, "epoch", span->epoch);
 	write_stories(&w, f, rules);
-	tg_jw_raw(&w, "clear", clears.len ? clears : TG_SLICE("[]"));
+	tg_jw_raw(&w, "clear", ends->clears.len ? ends->clears : TG_SLICE("[]"));
+	tg_jw_raw(&w, "retire", ends->retire.len ? ends->retire : TG_SLICE("[]"));
 	tg_jw_object_end(&w);
 	end = tg_jw_end(&w);
 	free(heads);

@@ -86,8 +86,14 @@ struct tg_batch_span {
 	const char *epoch; /* of the owner, as text */
 };
 
-/* The document for incident_apply, with clears ([{id, before_us}] as JSON text, or empty). */
+/* What a batch says of incidents besides its findings; as JSON text, or empty. */
+struct tg_batch_ends {
+	struct tg_slice clears; /* [{id, before_us}] */
+	struct tg_slice retire; /* [{id, why}]: their rule runs no more, or is another now */
+};
+
+/* The document for incident_apply. */
 TG_MUST int tg_findings_json(struct tg_findings *f, const struct tg_ruleset *rules,
-	const struct tg_batch_span *span, struct tg_slice clears, struct tg_buf *out);
+	const struct tg_batch_span *span, const struct tg_batch_ends *ends, struct tg_buf *out);
 
 #endif

@@ -95,6 +95,7 @@ int tg_role_load_rules(struct tg_role *role)
 	int rc = tg_role_read_rules(
 		role, read_halo(role->conf->postgres_url), &role->rules, &refused);
 
+	role->packs_whole = !rc && refused == 0;
 	tg_metric_set(&tg_correlate_metrics[TG_CM_RULES], (double)role->rules.len);
 	if (!rc)
 		tg_log(TG_INFO, "rules loaded", TG_F("rules", TG_I(role->rules.len)),

@@ -50,6 +50,8 @@ static void part_free(struct tg_part *p)
 	free(p->piece_us);
 	tg_findings_release(&p->found);
 	tg_buf_release(&p->clears);
+	tg_buf_release(&p->unruled);
+	tg_buf_release(&p->retire);
 	tg_buf_release(&p->recall_types);
 	tg_buf_release(&p->batch);
 	tg_buf_release(&p->marks);
@@ -231,6 +233,7 @@ static void begin_batch(struct tg_part *p)
 	tg_findings_reset(&p->found);
 	tg_segment_reset(tg_engine_segment(p->engine));
 	tg_buf_reset(&p->clears);
+	tg_part_retire_begin(p);
 	tg_arena_reset(&p->arena);
 	p->messages_len = p->messages_sent = p->messages_pending = 0;
 	p->pieces_len = p->pieces_sent = 0;
@@ -262,7 +265,7 @@ static void end_batch(struct tg_part *p)
 	tg_metric_set(&tg_correlate_metrics[TG_CM_WINDOW_EVENTS], (double)role->budget.used);
 	tg_role_flow(role);
 	say_full(role);
-	p->speaks = due > 0 || !tg_findings_empty(&p->found);
+	p->speaks = due > 0 || !tg_findings_empty(&p->found) || tg_part_retiring(p).len;
 	if (due < 0 || rc || p->found.rc) {
 		tg_role_fail(role, "out of memory");
 		return;
@@ -280,6 +283,10 @@ void tg_part_run(struct tg_part *p)
 		return;
 	if (p->role->reloading) {
 		tg_role_reload(p->role); /* waits for the others, or does it */
+		return;
+	}
+	if (p->look_back) {
+		tg_part_look_back(p);
 		return;
 	}
 	if (p->queue_len == 0) {

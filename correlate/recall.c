@@ -1,7 +1,9 @@
-/* Rebuilding windows that reach further back than the topic is read again: from the stored events,
- * page by page in order of time. Every partition takes the whole city's: what lies elsewhere is
- * simply never near. An event that comes again on the topic is judged then. */
+/* Rebuilding what reaches further back than the topic is read again. Windows: from the stored
+ * events, page by page in order of time. Every partition takes the whole city's: what lies
+ * elsewhere is simply never near. An event that comes again on the topic is judged then. Series:
+ * what stands of them, from the rows that say so. */
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -14,6 +16,7 @@
 #define PAGE_ROWS 4000
 
 static void ask_page(struct tg_part *p);
+static void ask_spans(struct tg_part *p);
 
 static bool reaches_back(const struct tg_role *role, const struct tg_rule *rule)
 {
@@ -73,6 +76,76 @@ static int take_row(struct tg_part *p, const PGresult *res, int row)
 	return tg_engine_recall(p->engine, &loc);
 }
 
+/* ---- spans that stand ---- */
+
+/* Columns: rule_id, source_id, raised_us, then of the last member uid, time, value, type, lon, lat,
+ * cell. */
+static int take_span(struct tg_part *p, const PGresult *res, int row)
+{
+	struct tg_word word = {
+		.event_us = tg_pg_i64(res, row, 4),
+		.value = tg_pg_f64(res, row, 5),
+		.type = tg_type_number(tg_pg_null(res, row, 6) ? NULL : PQgetvalue(res, row, 6)),
+		.at = {tg_pg_null(res, row, 7) ? NAN : tg_pg_f64(res, row, 7),
+			tg_pg_null(res, row, 8) ? NAN : tg_pg_f64(res, row, 8)},
+		.cell = tg_pg_null(res, row, 9) ? NULL : PQgetvalue(res, row, 9),
+	};
+
+	if (tg_unhex(tg_pg_text(res, row, 3), word.uid, sizeof(word.uid)))
+		return 0;
+	return tg_engine_recall_span(p->engine, PQgetvalue(res, row, 0), PQgetvalue(res, row, 1),
+		tg_pg_i64(res, row, 2), &word);
+}
+
+static void on_spans(void *ctx, int rc, const PGresult *res)
+{
+	struct tg_part *p = ctx;
+	int n = rc ? 0 : PQntuples(res);
+
+	if (!tg_part_release(p))
+		return;
+	if (rc) {
+		tg_part_retry(p, ask_spans);
+		return;
+	}
+	tg_part_done_waiting(p);
+	for (int i = 0; i < n && !rc; i++)
+		rc = take_span(p, res, i);
+	if (rc) {
+		tg_role_fail(p->role, "out of memory");
+		return;
+	}
+	if (n)
+		tg_log(TG_INFO, "standing spans recalled", TG_F("partition", TG_I(p->partition)),
+			TG_F("spans", TG_I(n)));
+	p->then(p);
+}
+
+static void ask_spans(struct tg_part *p)
+{
+	struct tg_buf running = {0};
+	char partition[16], until[24];
+	const char *params[] = {partition, NULL, p->recall_until_us == INT64_MAX ? NULL : until};
+	int rc = tg_ruleset_prints(&p->role->rules, &running);
+
+	snprintf(partition, sizeof(partition), "%d", p->partition);
+	snprintf(until, sizeof(until), "%" PRId64, p->recall_until_us);
+	params[1] = tg_buf_cstr(&running);
+	tg_part_hold(p);
+	if (rc || tg_pg_query(p->role->pg, tg_sql_incident_recall, params, 3, on_spans, p))
+		on_spans(p, -TG_ECLOSED, NULL);
+	tg_buf_release(&running);
+}
+
+void tg_part_recall_spans(struct tg_part *p, int64_t before_us, void (*then)(struct tg_part *p))
+{
+	p->recall_until_us = before_us;
+	p->then = then;
+	ask_spans(p);
+}
+
+/* ---- pages ---- */
+
 static void recalled(struct tg_part *p)
 {
 	tg_log(TG_INFO, "windows recalled from stored events",
@@ -81,7 +154,7 @@ static void recalled(struct tg_part *p)
 	if (tg_engine_restored(p->engine))
 		tg_role_fail(p->role, "out of memory");
 	else
-		tg_part_load_watch(p);
+		tg_part_recall_spans(p, p->recall_until_us, tg_part_load_watch);
 }
 
 static void on_page(void *ctx, int rc, const PGresult *res)
@@ -131,11 +204,11 @@ void tg_part_recall(struct tg_part *p)
 {
 	int64_t back_us = plan(p);
 
+	p->recall_until_us = tg_now_us() - p->role->conf->correlate_rebuild_h * TG_US_PER_H;
 	if (back_us == 0) {
-		tg_part_load_watch(p);
+		tg_part_recall_spans(p, p->recall_until_us, tg_part_load_watch);
 		return;
 	}
-	p->recall_until_us = tg_now_us() - p->role->conf->correlate_rebuild_h * TG_US_PER_H;
 	p->recall_from_us = p->recall_at_us = tg_now_us() - back_us;
 	strcpy(p->recall_uid, NO_UID);
 	ask_page(p);

@@ -91,6 +91,29 @@ static void take(struct tg_role *role, struct tg_ruleset *fresh)
 	tg_metric_set(&tg_correlate_metrics[TG_CM_RULES], (double)role->rules.len);
 	tg_metric_add_at(&tg_correlate_metrics[TG_CM_RELOADS], TAKEN, 1);
 	tg_log(TG_INFO, "rules loaded anew", TG_F("rules", TG_I(role->rules.len)));
+	role->packs_whole = true;
+	for (size_t i = 0; i < role->parts_len; i++)
+		role->parts[i]->look_back = true;
+}
+
+static void looked_back(struct tg_part *p)
+{
+	p->state = TG_PART_IDLE;
+	tg_part_run(p);
+}
+
+static void ask_unruled(struct tg_part *p)
+{
+	tg_part_ask_unruled(p, looked_back);
+}
+
+/* A rule that was away for a while, or refused, finds what it had raised; what nobody stands for
+ * any more is ended. No batch begins before. */
+void tg_part_look_back(struct tg_part *p)
+{
+	p->look_back = false;
+	p->state = TG_PART_BUSY;
+	tg_part_recall_spans(p, INT64_MAX, ask_unruled);
 }
 
 void tg_role_reload(struct tg_role *role)

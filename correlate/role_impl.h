@@ -51,6 +51,7 @@ struct tg_role {
 	struct tg_city_watch city;
 	uv_signal_t hangup;
 	uint64_t packs_print; /* of the folder's files, as loaded */
+	bool packs_whole;     /* none of them was refused */
 	bool reloading;       /* no batch begins until other rules are in place */
 	bool closing;
 	int open; /* things that say when they are closed */
@@ -84,6 +85,11 @@ struct tg_part {
 
 	struct tg_record **queue; /* a ring */
 	size_t queue_head, queue_len, queue_cap;
+
+	/* Incidents whose rule runs no more: as last asked for; told by the batch in flight. */
+	struct tg_buf unruled, retire;
+	bool look_back; /* other rules have come: what do they find? */
+	void (*then)(struct tg_part *p);
 
 	/* The batch in flight. */
 	struct tg_findings found;
@@ -125,6 +131,7 @@ TG_MUST int tg_role_read_rules(
 	const struct tg_role *role, double halo_m, struct tg_ruleset *ret, size_t *ret_refused);
 /* reload.c: by SIGHUP, or when the folder's files have changed. Nothing changes unless every pack
  * is right. */
+void tg_part_look_back(struct tg_part *p); /* idle: what other rules mean for what stands */
 TG_MUST int tg_role_watch_packs(struct tg_role *role);
 void tg_role_look_at_packs(struct tg_role *role);
 void tg_role_reload(struct tg_role *role); /* now, or once every batch in flight is home */
@@ -148,9 +155,19 @@ void tg_part_run(struct tg_part *p);   /* starts a batch if there is one and non
 void tg_part_claim(struct tg_part *p);
 void tg_part_load_watch(struct tg_part *p); /* the last step of a claim */
 
+/* retire.c: incidents whose rule runs no more, or by another definition than they were raised by:
+ * asked for, then; told by the next batch. */
+void tg_part_ask_unruled(struct tg_part *p, void (*then)(struct tg_part *p));
+void tg_part_retire_begin(struct tg_part *p);              /* a batch begins */
+struct tg_slice tg_part_retiring(const struct tg_part *p); /* empty: none, or no watermark yet */
+void tg_part_retired(struct tg_part *p);                   /* the batch is home */
+
 /* recall.c: stored events for windows that are longer than what is read again; then
  * tg_part_load_watch(). */
 void tg_part_recall(struct tg_part *p);
+/* Spans that stand whose last member was stored before that (INT64_MAX: whenever), of sources whose
+ * series is not held. */
+void tg_part_recall_spans(struct tg_part *p, int64_t before_us, void (*then)(struct tg_part *p));
 
 /* chain.c: rows, messages, the one Redis call; then the part is idle */
 void tg_part_chain(struct tg_part *p);

@@ -7,6 +7,8 @@
 #include "correlate/example.h"
 #include "correlate/rule.h"
 
+#define PRINT_MAX 20
+
 static const char *const kind_names[TG_RULE_KIND_COUNT] = {
 	"single", "cluster", "threshold", "silence"};
 
@@ -108,9 +110,30 @@ static void write_parameters(struct tg_jw *w, const struct tg_rule *rule)
 	tg_jw_object_end(w);
 }
 
+static const char *print_of(const struct tg_rule *rule, char ret[PRINT_MAX])
+{
+	snprintf(ret, PRINT_MAX, "%016llx", (unsigned long long)rule->print);
+	return ret;
+}
+
+int tg_ruleset_prints(const struct tg_ruleset *set, struct tg_buf *out)
+{
+	struct tg_jw w;
+
+	tg_jw_begin(&w, out);
+	tg_jw_object(&w, NULL);
+	for (size_t i = 0; i < set->len; i++) {
+		char print[PRINT_MAX];
+
+		tg_jw_str(&w, set->rules[i]->id, print_of(set->rules[i], print));
+	}
+	tg_jw_object_end(&w);
+	return tg_jw_end(&w);
+}
+
 void tg_rule_json(struct tg_jw *w, const struct tg_rule *rule)
 {
-	char print[20];
+	char print[PRINT_MAX];
 
 	tg_jw_object(w, rule->id);
 	tg_jw_int(w, "version", rule->version);
@@ -119,8 +142,7 @@ void tg_rule_json(struct tg_jw *w, const struct tg_rule *rule)
 	tg_jw_int(w, "severity", rule->severity);
 	tg_jw_int(w, "window_us", rule->window_us);
 	tg_jw_int(w, "cooldown_us", rule->cooldown_us);
-	snprintf(print, sizeof(print), "%016llx", (unsigned long long)rule->print);
-	tg_jw_str(w, "print", print);
+	tg_jw_str(w, "print", print_of(rule, print));
 	tg_jw_object(w, "explanation");
 	tg_jw_str(w, "kind", tg_rule_kind_name(rule->kind));
 	tg_jw_str(w, "title", rule->title);

@@ -99,6 +99,8 @@ uint32_t tg_type_number(const char *code);
 /* The definition that travels with a batch: version, kind, domain, severity, window_us,
  * explanation. */
 void tg_rule_json(struct tg_jw *w, const struct tg_rule *rule);
+/* {rule_id: print} of all of them. */
+TG_MUST int tg_ruleset_prints(const struct tg_ruleset *set, struct tg_buf *out);
 /* A row of the table of rules. */
 void tg_rule_row(struct tg_jw *w, const struct tg_rule *rule);
 void tg_rule_free(struct tg_rule *rule); /* NULL is fine */

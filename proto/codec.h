@@ -71,6 +71,8 @@ TG_MUST int tg_located_encode(const tg_located_pb *loc, struct tg_buf *out);
  * that came as protobuf goes on byte for byte. */
 TG_MUST int tg_located_encode_around(
 	const tg_located_pb *loc, struct tg_slice event, struct tg_buf *out);
+/* As tg_event_decode_plain(). */
+tg_located_pb *tg_located_decode_plain(struct tg_arena *arena, struct tg_slice bytes);
 /* NULL when the bytes are no LocatedEvent. */
 tg_located_pb *tg_located_decode(struct tg_arena *arena, struct tg_slice bytes);
 

@@ -117,8 +117,11 @@ int tg_located_encode(const tg_located_pb *loc, struct tg_buf *out)
 
 tg_located_pb *tg_located_decode(struct tg_arena *arena, struct tg_slice bytes)
 {
+	tg_located_pb *plain = tg_located_decode_plain(arena, bytes);
 	ProtobufCMessage *msg = NULL;
 
+	if (plain)
+		return plain;
 	if (!bytes.data || unpack(&tongguan__v1__located_event__descriptor, arena, bytes, &msg))
 		return NULL;
 	return (tg_located_pb *)msg;

@@ -17,7 +17,7 @@ struct message;
 
 struct field {
 	enum wire wire; /* WIRE_NONE: not plain */
-	bool text, wide, oneof;
+	bool text, blob, wide, oneof;
 	unsigned at, has; /* offsets in the message; has: flag, or the oneof's case */
 	const struct message *message;
 };
@@ -27,8 +27,9 @@ struct message {
 	struct field fields[FIELD_IDS];
 };
 
-static struct message messages[MESSAGES]; /* the event's own is the first */
+static struct message messages[MESSAGES];
 static size_t messages_count;
+static const struct message *event_message, *located_message;
 
 struct walk {
 	const uint8_t *p, *end;
@@ -56,6 +57,10 @@ static struct field describe_field(const ProtobufCFieldDescriptor *d)
 		f.text = true;
 		f.wire = WIRE_BYTES;
 		break;
+	case PROTOBUF_C_TYPE_BYTES:
+		f.blob = true;
+		f.wire = WIRE_BYTES;
+		break;
 	case PROTOBUF_C_TYPE_MESSAGE:
 		f.message = describe(d->descriptor);
 		f.wire = WIRE_BYTES;
@@ -67,9 +72,13 @@ static struct field describe_field(const ProtobufCFieldDescriptor *d)
 
 static const struct message *describe(const ProtobufCMessageDescriptor *desc)
 {
-	struct message *m = &messages[messages_count++];
+	struct message *m = &messages[messages_count];
 
-	assert(messages_count <= MESSAGES);
+	for (size_t i = 0; i < messages_count; i++)
+		if (messages[i].desc == desc)
+			return &messages[i];
+	assert(messages_count < MESSAGES);
+	messages_count++;
 	m->desc = desc;
 	for (unsigned id = 0; id < FIELD_IDS; id++)
 		m->fields[id].wire = WIRE_NONE;
@@ -80,9 +89,10 @@ static const struct message *describe(const ProtobufCMessageDescriptor *desc)
 	return m;
 }
 
-static void describe_event(void)
+static void describe_all(void)
 {
-	describe(&tongguan__v1__event__descriptor);
+	event_message = describe(&tongguan__v1__event__descriptor);
+	located_message = describe(&tongguan__v1__located_event__descriptor);
 }
 
 static bool take_varint(struct walk *w, uint64_t *ret)
@@ -125,6 +135,18 @@ static bool take_fixed(struct walk *w, size_t n, char *at)
 
 static void *walk_message(struct walk *w, const struct message *m);
 
+static bool take_blob(struct walk *w, struct tg_slice bytes, char *at)
+{
+	ProtobufCBinaryData blob = {bytes.len, tg_arena_alloc(w->arena, bytes.len)};
+
+	if (!blob.data)
+		return false;
+	if (bytes.len)
+		memcpy(blob.data, bytes.data, bytes.len);
+	memcpy(at, &blob, sizeof(blob));
+	return true;
+}
+
 static bool take_bytes(struct walk *w, const struct field *f, char *msg)
 {
 	struct tg_slice bytes = {0};
@@ -136,6 +158,8 @@ static bool take_bytes(struct walk *w, const struct field *f, char *msg)
 		return false;
 	bytes = (struct tg_slice){(const char *)w->p, (size_t)len};
 	w->p += len;
+	if (f->blob)
+		return take_blob(w, bytes, msg + f->at);
 	if (f->text) {
 		value = tg_scan_text(bytes) ? NULL
 					    : tg_arena_strdup(w->arena, bytes.data, bytes.len);
@@ -160,7 +184,7 @@ static bool mark(const struct field *f, unsigned id, char *msg)
 		memcpy(msg + f->has, &(uint32_t){id}, sizeof(uint32_t));
 		return before == 0;
 	}
-	if (f->wire == WIRE_BYTES)
+	if (f->wire == WIRE_BYTES && !f->blob)
 		return memcmp(msg + f->at, &untold, sizeof(untold)) == 0;
 	if (*(protobuf_c_boolean *)(msg + f->has))
 		return false;
@@ -198,14 +222,22 @@ static void *walk_message(struct walk *w, const struct message *m)
 	return msg;
 }
 
-tg_event_pb *tg_event_decode_plain(struct tg_arena *arena, struct tg_slice bytes)
+static void *decode(struct tg_arena *arena, struct tg_slice bytes, const struct message **what)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct walk w = {
 		(const uint8_t *)bytes.data, (const uint8_t *)bytes.data + bytes.len, arena};
 
-	pthread_once(&once, describe_event);
-	if (!bytes.data || bytes.len > TG_EVENT_BYTES_MAX)
-		return NULL;
-	return walk_message(&w, &messages[0]);
+	pthread_once(&once, describe_all);
+	return bytes.data ? walk_message(&w, *what) : NULL;
+}
+
+tg_event_pb *tg_event_decode_plain(struct tg_arena *arena, struct tg_slice bytes)
+{
+	return bytes.len > TG_EVENT_BYTES_MAX ? NULL : decode(arena, bytes, &event_message);
+}
+
+tg_located_pb *tg_located_decode_plain(struct tg_arena *arena, struct tg_slice bytes)
+{
+	return decode(arena, bytes, &located_message);
 }

@@ -3,14 +3,9 @@
 The test writes located records itself, as ingest would: shuffled within the tolerance, every one doubled, and one of three source
 partitions an hour behind the others. Correlate works on a Redis of the test's own, which it may kill and replace.
 """
-import contextlib
 import json
 import os
 import random
-import secrets
-import shutil
-import socket
-import subprocess
 import uuid
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -20,11 +15,11 @@ import harness
 import pytest
 import redis
 import series_oracle
-from confluent_kafka import Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import Producer
+from correlate_world import INCIDENTS, LOCATED, Redis, Topics
 from harness import Role, now_us, wait_for
 
-LOCATED, INCIDENTS, SOURCES, SOURCE_TOPIC = "tongguan.events.located", "tongguan.incidents", 3, "windows.test"
+SOURCES, SOURCE_TOPIC = 3, "windows.test"
 S = 1_000_000
 LATENESS, SPAN = 600 * S, 6 * 3600 * S
 SINGLE, NEAR = "01001", "01002"
@@ -152,54 +147,12 @@ def wanted_of(events, devices, horizon, zone):
 
 # ---- the servers ------------------------------------------------------------------------------------------------------------
 
-class Redis:
-    """One that may be killed; its data are what `dump.rdb` holds when it starts."""
-
-    def __init__(self, folder):
-        self.dir, self.password = str(folder), secrets.token_hex(8)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.url = f"redis://:{self.password}@127.0.0.1:{self.port}"
-        self.client = redis.Redis(host="127.0.0.1", port=self.port, password=self.password)
-        self.start()
-
-    def start(self):
-        self.proc = subprocess.Popen(["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--requirepass", self.password, "--save", "",
-                                      "--dir", self.dir, "--maxmemory-policy", "noeviction"], stdout=subprocess.DEVNULL)
-
-        def answers():
-            try:
-                return self.client.ping()
-            except redis.exceptions.RedisError:
-                return False
-        wait_for(answers, what="redis")
-
-    def kill(self):
-        self.proc.kill()
-        self.proc.wait()
-
-    def begin_anew(self, copy=None):
-        """Killed; starts with nothing, or with an older copy of its data."""
-        self.kill()
-        dump = os.path.join(self.dir, "dump.rdb")
-        if os.path.exists(dump):
-            os.unlink(dump)
-        if copy:
-            shutil.copy(copy, dump)
-        self.start()
-
-    def copy(self):
-        self.client.save()
-        return shutil.copy(os.path.join(self.dir, "dump.rdb"), os.path.join(self.dir, "older.rdb"))
-
-
 class World:
     def __init__(self, city, folder):
         self.city, self.folder = city, folder
         self.redis = Redis(folder)
-        self.admin = AdminClient({"bootstrap.servers": city.env["TONGGUAN_KAFKA_BROKERS"]})
-        self.partitions = len(self.admin.list_topics(LOCATED).topics[LOCATED].partitions)
+        self.topics = Topics(city)
+        self.partitions = len(self.topics.ends(LOCATED))
         self.zone = ZoneInfo(city.value("SELECT zone FROM tongguan.city"))
         self.devices = make_devices(city, self.partitions)
         noon = datetime.fromtimestamp(now_us() // S, self.zone).replace(hour=9, minute=20, second=0)
@@ -227,35 +180,13 @@ class World:
             conn.execute("DELETE FROM tongguan.source_offset WHERE topic = %s", (SOURCE_TOPIC,))
             conn.execute("UPDATE tongguan.city SET version = version + 1")
 
-    def consumer(self):
-        return contextlib.closing(harness.Consumer({"bootstrap.servers": self.city.env["TONGGUAN_KAFKA_BROKERS"], "group.id": "windows-look",
-                                                    "enable.auto.commit": False}))
-
-    def ends(self, topic=LOCATED):
-        with self.consumer() as consumer:
-            return {p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=10)[1]
-                    for p in consumer.list_topics(topic, timeout=10).topics[topic].partitions}
-
-    def told(self):
-        """What was said of incidents since the run began, every record of it."""
-        ends = {p: end for p, end in self.ends(INCIDENTS).items() if end > self.said[p]}
-        with self.consumer() as consumer:
-            consumer.assign([TopicPartition(INCIDENTS, p, self.said[p]) for p in ends])
-            while ends:
-                message = consumer.poll(30)
-                assert message is not None and not message.error(), message and message.error()
-                yield json.loads(message.value())
-                if message.offset() + 1 == ends[message.partition()]:
-                    del ends[message.partition()]
-
     def begin(self):
         """An empty topic, an empty Redis, rules of this run's own."""
         self.runs += 1
         self.prefix = f"win{self.runs}."
-        for done in self.admin.delete_records([TopicPartition(LOCATED, p, end) for p, end in self.ends().items()]).values():
-            done.result(30)
+        self.topics.empty(LOCATED)
         self.redis.client.flushall()
-        self.said = self.ends(INCIDENTS)
+        self.said = self.topics.ends(INCIDENTS)
         folder = self.folder / f"packs{self.runs}"
         folder.mkdir(mode=0o755)
         (folder / "windows.yaml").write_text(PACK.format(p=self.prefix))
@@ -307,7 +238,7 @@ class World:
                 producer.produce(LOCATED, value=loc.SerializeToString(), partition=p)
 
     def caught_up(self):
-        ends = self.ends()
+        ends = self.topics.ends(LOCATED)
 
         def done():
             try:
@@ -335,7 +266,7 @@ class World:
             assert found[name] == wanted, (f"{name}: {len(wanted - found[name])} of {len(wanted)} are missing, {len(found[name] - wanted)} are wrong: "
                                            f"{[(sorted(m)[:3], s) for m, s in list(wanted ^ found[name])[:4]]}")
         last = {}
-        for doc in self.told():
+        for doc in self.topics.since(INCIDENTS, self.said):
             if doc["rule_id"].startswith(self.prefix) and doc["revision"] >= last.get(doc["incident_id"], {"revision": 0})["revision"]:
                 last[doc["incident_id"]] = doc
         rows = {i: (state, revision, merged, kind) for i, state, revision, merged, kind in self.city.rows(
@@ -362,6 +293,18 @@ def nobody_stays(world):
             role.kill()
 
 
+EXPLAINED = {
+    "kn": ["level above 10, in 3 of the last 5 readings since the last clearing", "limits from  of the rule", "the first reading below 8",
+           " at 20", "watermark   20"],
+    "for": ["level below -6, without a pause for 240 s", "the first reading above -5"],
+    "limits": ["beyond the limits of the device, in 2 of the last 2", "from the registry of the city", "its limits  above", "or below -9"],
+    "silent": ["nothing was heard of the device for 500 s", 'devices "win-*" of the registry', "when the watermark less the tolerance had passed",
+               "heard at 20"],
+    "fold": ["all silent devices of street", " devices, "],
+    "hours": ["of the hours in which it is expected to speak", "07:00-12:00,13:30-22:00, by the clock of America/New_York"],
+}
+
+
 # ---- what may happen --------------------------------------------------------------------------------------------------------
 
 def test_windows__replayed_from_the_start_at_full_speed(world):
@@ -370,6 +313,11 @@ def test_windows__replayed_from_the_start_at_full_speed(world):
     role = world.correlate().ready()
     world.check()
     role.stop()
+    for name, says in EXPLAINED.items():
+        incident = world.city.value("SELECT incident_id::text FROM tongguan.incident WHERE rule_id = %s AND state IN ('open', 'cleared')"
+                                    " ORDER BY first_event_at LIMIT 1", world.prefix + name)
+        done = world.city.run("rules", "explain", incident)
+        assert done.returncode == 0 and all(words in done.stdout for words in says), done.stdout + done.stderr
 
 
 def test_windows__killed_between_row_message_and_redis(world):
@@ -387,48 +335,46 @@ def test_windows__killed_between_row_message_and_redis(world):
     role.stop()
 
 
-def test_windows__flushall_under_a_living_owner_and_under_a_dead_one(world):
+def reading(world, share):
+    """A correlator that has read so much of a fresh world."""
     world.begin()
     role = world.correlate().ready()
-    world.send(0, 1 / 3)
+    world.send(0, share)
     world.caught_up()
-    world.redis.client.flushall()
-    world.send(1 / 3, 2 / 3)
+    return role
+
+
+def under_a_living_owner_and_under_a_dead_one(world, role, begun, happens):
+    """The same befalls Redis twice, in the middle of what is left to send; the second time its owner is killed before."""
+    left = 1 - begun
+    happens()
+    world.send(begun, begun + left / 2)
     world.caught_up()
     role.kill()
-    world.redis.client.flushall()
+    happens()
     role = world.correlate()
-    world.send(2 / 3, 1)
+    world.send(begun + left / 2, 1)
     world.check()
     role.stop()
 
 
-def test_windows__redis_restarted_without_persistence(world):
-    world.begin()
-    role = world.correlate().ready()
-    world.send(0, 1 / 2)
-    world.caught_up()
-    world.redis.begin_anew()
-    world.send(1 / 2, 1)
-    world.check()
-    role.stop()
+def test_windows__flushall(world):
+    role = reading(world, 1 / 3)
+    under_a_living_owner_and_under_a_dead_one(world, role, 1 / 3, world.redis.client.flushall)
 
 
 def test_windows__redis_replaced_by_an_older_copy_of_its_data(world):
-    world.begin()
-    role = world.correlate().ready()
-    world.send(0, 1 / 4)
-    world.caught_up()
+    role = reading(world, 1 / 4)
     older = world.redis.copy()
     world.send(1 / 4, 2 / 4)
     world.caught_up()
-    world.redis.begin_anew(older)
-    world.send(2 / 4, 3 / 4)
-    world.caught_up()
-    role.kill()  # and a new owner
-    world.redis.begin_anew(older)
-    role = world.correlate()
-    world.send(3 / 4, 1)
+    under_a_living_owner_and_under_a_dead_one(world, role, 2 / 4, lambda: world.redis.begin_anew(older))
+
+
+def test_windows__redis_restarted_without_persistence(world):
+    role = reading(world, 1 / 2)
+    world.redis.begin_anew()
+    world.send(1 / 2, 1)
     world.check()
     role.stop()
 

@@ -1,18 +1,7 @@
 /* The cluster kind against a brute force over all pairs: same incidents whatever the order, the
  * repeats, the batches and the restarts. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
 #include "base/clock.h"
-#include "correlate/book.h"
-#include "correlate/engine.h"
+#include "tests/unit/correlate_run.h"
 
 #define EVENTS_MAX 1200
 #define EPOCH_US   INT64_C(1700000000000000)
@@ -27,22 +16,13 @@ struct world {
 	uint32_t types[1];
 };
 
-static uint64_t rng_state;
 static size_t members_checked; /* a comparison of nothing with nothing proves nothing */
-
-static double rnd(void)
-{
-	rng_state ^= rng_state << 13;
-	rng_state ^= rng_state >> 7;
-	rng_state ^= rng_state << 17;
-	return (double)(rng_state >> 11) / 9007199254740992.0;
-}
 
 static void make_world(
 	struct world *w, uint64_t seed, size_t n, double lon, double lat, double halo_share)
 {
 	memset(w, 0, sizeof(*w));
-	rng_state = seed * UINT64_C(0x9E3779B97F4A7C15) + 1;
+	rnd_seed(seed);
 	w->n = n;
 	for (size_t i = 0; i < n; i++) {
 		struct tg_seen *s = &w->events[i];
@@ -151,40 +131,6 @@ static void brute(const struct world *w, size_t *labels, bool *cores)
  * --------------------------------------------------------------------------------------------------
  */
 
-struct run {
-	struct tg_window_budget budget;
-	struct tg_engine_counts counts;
-	struct tg_guard *guard;
-	struct tg_engine *engine;
-	struct tg_book book;
-	struct tg_findings found;
-	struct tg_buf stored[EVENTS_MAX * 2];
-	size_t stored_len;
-};
-
-static void run_open(struct run *r, struct world *w)
-{
-	struct tg_engine_shared shared;
-
-	memset(r, 0, sizeof(*r));
-	r->budget.max = 1000000;
-	assert_int_equal(tg_guard_new(&w->set, &r->guard), 0);
-	shared = (struct tg_engine_shared){&w->set, r->guard, &r->budget, &r->counts, NULL, 0};
-	assert_int_equal(tg_engine_new(&shared, &r->engine), 0);
-	assert_int_equal(tg_book_init(&r->book), 0);
-}
-
-static void run_close(struct run *r)
-{
-	tg_engine_free(r->engine);
-	tg_guard_free(r->guard);
-	assert_int_equal(r->budget.used, 0);
-	tg_book_release(&r->book);
-	tg_findings_release(&r->found);
-	for (size_t i = 0; i < r->stored_len; i++)
-		tg_buf_release(&r->stored[i]);
-}
-
 static void push(struct run *r, struct world *w, size_t i)
 {
 	tg_located_pb loc = TONGGUAN__V1__LOCATED_EVENT__INIT;
@@ -208,45 +154,6 @@ static void push(struct run *r, struct world *w, size_t i)
 	loc.source_topic = "t";
 	assert_int_equal(
 		tg_engine_push(r->engine, &loc, w->events[i].halo, TG_SLICE(""), &r->found), 0);
-}
-
-/* Ends a batch: the segment is kept as Redis would keep it, the findings go to the book. */
-static void batch_end(struct run *r)
-{
-	struct tg_segment *s = tg_engine_segment(r->engine);
-
-	if (s->len)
-		assert_int_equal(
-			tg_segment_pack(s, (int64_t)r->stored_len, 0, &r->stored[r->stored_len]),
-			0);
-	r->stored_len += s->len > 0;
-	tg_segment_reset(s);
-	assert_int_equal(tg_book_apply(&r->book, &r->found), 0);
-	tg_findings_reset(&r->found);
-	tg_engine_expire(r->engine);
-}
-
-/* A new owner with empty memory. */
-static void restart(struct run *r, struct world *w)
-{
-	struct tg_engine_shared shared = {&w->set, r->guard, &r->budget, &r->counts, NULL, 0};
-	struct tg_watermark *old = tg_engine_watermark(r->engine);
-	struct tg_engine *fresh;
-	struct tg_buf marks = {0};
-
-	assert_int_equal(tg_engine_new(&shared, &fresh), 0);
-	assert_int_equal(tg_watermark_encode(old, &marks), 0);
-	assert_int_equal(tg_watermark_decode(tg_engine_watermark(fresh),
-				 (struct tg_slice){marks.data, marks.len}),
-		0);
-	tg_buf_release(&marks);
-	for (size_t i = 0; i < r->stored_len; i++)
-		assert_int_equal(tg_engine_restore(fresh,
-					 (struct tg_slice){r->stored[i].data, r->stored[i].len}),
-			0);
-	assert_int_equal(tg_engine_restored(fresh), 0);
-	tg_engine_free(r->engine);
-	r->engine = fresh;
 }
 
 static size_t index_of(const struct world *w, const uint8_t uid[16])
@@ -315,17 +222,17 @@ static void try_world(
 	for (size_t i = 0; i < n; i++)
 		order[i] = i % w.n;
 	shuffle(order, n);
-	run_open(&r, &w);
+	run_open(&r, &w.set, NULL, 0);
 	for (size_t i = 0; i < n; i++) {
 		push(&r, &w, order[i]);
 		if (rnd() < 0.3)
-			batch_end(&r);
+			run_batch_end(&r);
 		if (restarts && rnd() < 0.02) {
-			batch_end(&r);
-			restart(&r, &w);
+			run_batch_end(&r);
+			run_restart(&r);
 		}
 	}
-	batch_end(&r);
+	run_batch_end(&r);
 	check(&w, &r);
 	run_close(&r);
 }
@@ -389,8 +296,8 @@ static void cluster__two_partitions_together_find_the_whole(void **state)
 
 	for (uint64_t seed = 500; seed <= 510; seed++) {
 		make_world(&w, seed, 300, -71.07, 42.35, 0);
-		run_open(&runs[0], &w);
-		run_open(&runs[1], &w);
+		run_open(&runs[0], &w.set, NULL, 0);
+		run_open(&runs[1], &w.set, NULL, 0);
 		for (int side = 0; side < 2; side++) {
 			half = w;
 			for (size_t i = 0; i < w.n; i++)
@@ -440,15 +347,15 @@ static void engine__restarts_and_expiry_change_nothing(void **state)
 			}
 		for (size_t i = 0; i + 8 < w.n; i += 8)
 			shuffle(order + i, 8);
-		run_open(&live, &w);
-		run_open(&restarted, &w);
+		run_open(&live, &w.set, NULL, 0);
+		run_open(&restarted, &w.set, NULL, 0);
 		for (size_t i = 0; i < w.n; i++) {
 			push(&live, &w, order[i]);
 			push(&restarted, &w, order[i]);
-			batch_end(&live);
-			batch_end(&restarted);
+			run_batch_end(&live);
+			run_batch_end(&restarted);
 			if (i % 11 == 0)
-				restart(&restarted, &w);
+				run_restart(&restarted);
 		}
 		assert_true(live.counts.late > 0);
 		assert_int_equal(live.counts.late, restarted.counts.late);
@@ -476,16 +383,6 @@ static void engine__restarts_and_expiry_change_nothing(void **state)
 	}
 }
 
-static int keep_snapshot(void *ctx, const struct tg_segment *segment)
-{
-	struct run *r = ctx;
-
-	assert_int_equal(
-		tg_segment_pack(segment, 1, (uint32_t)r->stored_len, &r->stored[r->stored_len]), 0);
-	r->stored_len++;
-	return 0;
-}
-
 static void engine__a_snapshot_restores_what_it_was_taken_of(void **state)
 {
 	static struct world w;
@@ -493,19 +390,17 @@ static void engine__a_snapshot_restores_what_it_was_taken_of(void **state)
 	(void)state;
 
 	make_world(&w, 700, 500, -71.07, 42.35, 0.1);
-	run_open(&r, &w);
+	run_open(&r, &w.set, NULL, 0);
 	for (size_t i = 0; i < w.n; i++) {
 		push(&r, &w, i);
 		if (i % 50 == 49) {
-			batch_end(&r);
-			for (size_t k = 0; k < r.stored_len; k++)
-				tg_buf_release(&r.stored[k]);
-			r.stored_len = 0;
-			assert_int_equal(tg_engine_snapshot(r.engine, 64, keep_snapshot, &r), 0);
-			restart(&r, &w);
+			run_batch_end(&r);
+			run_drop_stored(&r, INT64_MAX);
+			assert_int_equal(tg_engine_snapshot(r.engine, 64, run_keep_piece, &r), 0);
+			run_restart(&r);
 		}
 	}
-	batch_end(&r);
+	run_batch_end(&r);
 	check(&w, &r);
 	run_close(&r);
 }
@@ -517,10 +412,10 @@ static void segment__broken_bytes_are_refused(void **state)
 	(void)state;
 
 	make_world(&w, 800, 20, -71.07, 42.35, 0);
-	run_open(&r, &w);
+	run_open(&r, &w.set, NULL, 0);
 	for (size_t i = 0; i < w.n; i++)
 		push(&r, &w, i);
-	batch_end(&r);
+	run_batch_end(&r);
 	for (size_t len = 0; len < r.stored[0].len; len++)
 		assert_int_equal(
 			tg_engine_restore(r.engine, (struct tg_slice){r.stored[0].data, len}),

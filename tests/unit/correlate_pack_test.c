@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "correlate/example.h"
+#include "correlate/near_miss.h"
 #include "correlate/pack.h"
 
 #define HEAD "pack: p\nversion: 1\nlateness_s: 60\nrules:\n"
@@ -170,29 +171,105 @@ static void example__a_wrong_expectation_is_told(void **state)
 	tg_ruleset_release(&set);
 }
 
-static void packs__built_in_ones_hold_their_examples(void **state)
+static void packs__shipped_ones_hold_their_examples_and_every_limit_has_a_near_miss(void **state)
+{
+	static const char *const folders[] = {"correlate/packs", "schema/cities/xuhui/packs"};
+	const struct tg_pack_limits limits = {500};
+
+	(void)state;
+	for (size_t f = 0; f < sizeof(folders) / sizeof(folders[0]); f++) {
+		struct tg_ruleset set = {0};
+		struct tg_buf why = {0};
+		size_t refused;
+
+		assert_int_equal(tg_packs_load(folders[f], &limits, &set, &refused, &why), 0);
+		assert_string_equal(tg_buf_cstr(&why), "");
+		assert_int_equal(refused, 0);
+		for (size_t i = 0; i < set.len; i++) {
+			assert_true(set.rules[i]->examples_len > 0);
+			for (size_t k = 0; k < set.rules[i]->examples_len; k++) {
+				int rc = tg_example_run(
+					set.rules[i], &set.rules[i]->examples[k], NULL, &why);
+
+				assert_string_equal(tg_buf_cstr(&why), "");
+				assert_int_equal(rc, 0);
+			}
+			assert_int_equal(tg_near_miss_look(set.rules[i], NULL, &why), 0);
+			assert_string_equal(tg_buf_cstr(&why), "");
+		}
+		tg_buf_release(&why);
+		tg_ruleset_release(&set);
+	}
+}
+
+#define AT(id, at, who, lat)                                                           \
+	"          - {id: " id ", at: " at ", type_code: \"05101\", reporter_id: " who \
+	", lon: 1, "                                                                   \
+	"lat: " lat "}\n"
+#define EXAMPLE(name) "      - name: " name "\n        events:\n"
+#define NONE          "        expect: []\n"
+#define LEVEL(id, at, value)                                                                      \
+	"          - {id: " id ", at: " at ", source_id: s, metric: level_cm, value: " value ", " \
+	"lon: 1, lat: 1}\n"
+
+static const struct {
+	const char *text;
+	const char *bare[5]; /* what is warned of */
+} misses[] = {
+	{WHOLE, {"min_events", "min_reporters", "radius_m", "window_s"}},
+	{WHOLE "    examples:\n" EXAMPLE("an event short") AT("a", "0", "p", "1") AT(
+		 "b", "1", "q", "1") NONE EXAMPLE("a reporter short") AT("a", "0", "p", "1")
+			AT("b", "1", "p", "1") AT("c", "2", "p", "1") NONE,
+		{"radius_m", "window_s"}},
+	/* A metre beyond 100 m, and ten: only the first holds the radius. */
+	{WHOLE "    examples:\n" EXAMPLE("a metre") AT("a", "0", "p", "1") AT(
+		 "b", "1", "q", "1") AT("c", "2", "r", "1.000908314") NONE EXAMPLE("a second")
+			AT("a", "0", "p", "1") AT("b", "0", "q", "1") AT("c", "601", "r", "1") NONE,
+		{"min_reporters"}},
+	{WHOLE "    examples:\n" EXAMPLE("ten metres") AT("a", "0", "p", "1") AT("b", "1", "q", "1")
+			AT("c", "2", "r", "1.000989253") NONE,
+		{"min_reporters", "radius_m", "window_s"}},
+	{THRESHOLD "    above: 27\n    clear_below: 20\n    k: 2\n    n: 3\n",
+		{"k", "above or below"}},
+	{THRESHOLD
+		"    above: 27\n    clear_below: 20\n    k: 2\n    n: 3\n    examples:\n" EXAMPLE(
+			"one") LEVEL("a", "0", "30") LEVEL("b", "1", "27") NONE,
+		{NULL}},
+	{THRESHOLD "    below: 3\n    clear_above: 4\n    for_s: 300\n",
+		{"for_s", "above or below"}},
+	{SILENCE "    devices: \"s*\"\n    after_s: 900\n", {"after_s"}},
+	{SINGLE, {"types"}},
+	{SINGLE "    examples:\n" EXAMPLE("all")
+			AT("a", "0", "p", "1") "        expect: [{events: [a]}]\n",
+		{"types"}},
+};
+
+static void near_misses__are_missed_where_a_limit_could_be_looser_unnoticed(void **state)
 {
 	const struct tg_pack_limits limits = {500};
-	struct tg_ruleset set = {0};
-	struct tg_buf why = {0};
-	size_t refused;
+
 	(void)state;
+	for (size_t i = 0; i < sizeof(misses) / sizeof(misses[0]); i++) {
+		struct tg_ruleset set = {0};
+		struct tg_buf why = {0};
+		int bare = 0;
 
-	assert_int_equal(tg_packs_load("correlate/packs", &limits, &set, &refused, &why), 0);
-	assert_string_equal(tg_buf_cstr(&why), "");
-	assert_int_equal(refused, 0);
-	for (size_t i = 0; i < set.len; i++) {
-		assert_true(set.rules[i]->examples_len > 0);
-		for (size_t k = 0; k < set.rules[i]->examples_len; k++) {
-			int rc = tg_example_run(
-				set.rules[i], &set.rules[i]->examples[k], NULL, &why);
+		if (tg_pack_parse("p.yaml", tg_slice_cstr(misses[i].text), &limits, &set, &why))
+			fail_msg("%s", tg_buf_cstr(&why));
+		while (misses[i].bare[bare])
+			bare++;
+		assert_int_equal(tg_near_miss_look(set.rules[0], NULL, &why), bare);
+		for (int k = 0; k < bare; k++) {
+			char line[100];
 
-			assert_string_equal(tg_buf_cstr(&why), "");
-			assert_int_equal(rc, 0);
+			snprintf(line, sizeof(line),
+				"p.yaml:5:9: warning: a: no example holds %s: add a near miss",
+				misses[i].bare[k]);
+			assert_non_null(strstr(tg_buf_cstr(&why), line));
 		}
+		tg_buf_release(&why);
+		tg_ruleset_release(&set);
 	}
-	tg_buf_release(&why);
-	tg_ruleset_release(&set);
 }
 
 int main(void)
@@ -201,7 +278,9 @@ int main(void)
 		cmocka_unit_test(pack__says_what_is_wrong_and_where),
 		cmocka_unit_test(pack__one_refused_file_leaves_its_neighbours),
 		cmocka_unit_test(example__a_wrong_expectation_is_told),
-		cmocka_unit_test(packs__built_in_ones_hold_their_examples),
+		cmocka_unit_test(
+			packs__shipped_ones_hold_their_examples_and_every_limit_has_a_near_miss),
+		cmocka_unit_test(near_misses__are_missed_where_a_limit_could_be_looser_unnoticed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

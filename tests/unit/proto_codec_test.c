@@ -184,6 +184,61 @@ static bool plain_agrees(struct tg_slice bytes)
 	return got != NULL;
 }
 
+/* A located event as ingest writes it takes the short way and is the same. */
+static void plain__takes_a_located_event(void **state)
+{
+	Tongguan__V1__LocatedEvent loc = TONGGUAN__V1__LOCATED_EVENT__INIT;
+	uint8_t uid[16] = {1, 0, 255};
+	struct tg_buf bytes = {0}, again = {0};
+	struct tg_arena arena;
+	struct proto_event e;
+	tg_located_pb *got;
+
+	(void)state;
+	tg_arena_init(&arena, 4096, 1 << 20);
+	loc.event = proto_event_report(&e);
+	loc.has_uid = loc.has_region = loc.has_lon = loc.has_lat = loc.has_source_partition = true;
+	loc.uid = (ProtobufCBinaryData){sizeof(uid), uid};
+	loc.grid_cell = "310104-000-01";
+	loc.street = "";
+	loc.region = 7;
+	loc.lon = 121.4375;
+	loc.lat = -0.0;
+	loc.source_topic = "tongguan.sensor.readings";
+	loc.source_partition = 300;
+	for (int form = 0; form < 2; form++) {
+		assert_int_equal(tg_located_encode(&loc, &bytes), 0);
+		got = tg_located_decode_plain(&arena, (struct tg_slice){bytes.data, bytes.len});
+		assert_non_null(got);
+		assert_int_equal(tg_located_encode(got, &again), 0);
+		assert_int_equal(again.len, bytes.len);
+		assert_memory_equal(again.data, bytes.data, bytes.len);
+		for (size_t len = 1; len < bytes.len;
+			len++) { /* cut off: as the whole way has it */
+			tg_located_pb *cut =
+				tg_located_decode_plain(&arena, (struct tg_slice){bytes.data, len});
+
+			assert_true(!cut ||
+				    tg_located_decode(&arena, (struct tg_slice){bytes.data, len}));
+		}
+		/* A progress record has no event; a negative number is left to the whole way. */
+		loc.event = NULL;
+		loc.has_progress_us = true;
+		loc.progress_us = PROTO_EVENT_US;
+		tg_buf_reset(&bytes);
+		tg_buf_reset(&again);
+	}
+	loc.progress_us = -1;
+	assert_int_equal(tg_located_encode(&loc, &bytes), 0);
+	assert_null(tg_located_decode_plain(&arena, (struct tg_slice){bytes.data, bytes.len}));
+	got = tg_located_decode(&arena, (struct tg_slice){bytes.data, bytes.len});
+	assert_non_null(got);
+	assert_int_equal(got->progress_us, -1);
+	tg_arena_release(&arena);
+	tg_buf_release(&bytes);
+	tg_buf_release(&again);
+}
+
 static void plain__takes_each_payload_and_leaves_lists_alone(void **state)
 {
 	struct tg_buf bytes = {0};
@@ -324,6 +379,7 @@ int main(void)
 		cmocka_unit_test(uid__is_the_time_and_then_the_digest_of_the_identity),
 		cmocka_unit_test(located__around_packed_bytes_equals_located_with_the_event),
 		cmocka_unit_test(located__by_hand_is_byte_for_byte_what_the_generated_code_writes),
+		cmocka_unit_test(plain__takes_a_located_event),
 		cmocka_unit_test(plain__takes_each_payload_and_leaves_lists_alone),
 		cmocka_unit_test(plain__agrees_on_every_damaged_event),
 		cmocka_unit_test(reporter__is_the_reporter_id_or_else_the_source),
