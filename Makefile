@@ -6,7 +6,7 @@
 #   make test     units, integration, end to end and browser, also under sanitizers
 #   make faults   kill -9, zombies, lost COMMITs and all the rest, at length, with a table of counts
 #   make check    arrows, format, lint, headers alone, migrations twice
-#   make bench    ratios against rooflines measured in the same run (ONLY=ingest,locate,visible,latency,transitions,clocks)
+#   make bench    ratios against rooflines measured in the same run (ONLY=ingest,locate,correlate,visible,latency,…)
 #   make fuzz     libFuzzer over everything that reads bytes from outside (ONLY=feed,http; FUZZ_SECONDS=300 each)
 #   make soak     a city under mixed load for hours, watched for what grows (SOAK_SECONDS=14400)
 #   make feeds    every shipped feed profile over its whole file, with a table (TONGGUAN_DATA=folder)
@@ -211,7 +211,8 @@ fuzz-bins: $(FUZZBIN)
 $(O)/bench/%: bench/%.c $(LIB)
 	@mkdir -p $(@D)
 	@echo "  LD  $@"
-	@$(CC) $(ALLFLAGS) -MMD -MP -MF $@.d -o $@ $< $(LDFLAGS) $(LIB) $(LDLIBS)
+	@$(CC) $(ALLFLAGS) -MMD -MP -MF $@.d -o $@ $(filter %.c,$^) $(LDFLAGS) $(LIB) $(LDLIBS) $(MALLOC)
+$(O)/bench/correlate: bench/correlate_events.c
 
 unit-bins: $(UNIT)
 integration-bins: $(INTEG)

@@ -1,7 +1,7 @@
-"""Benchmarks: ingest beside psql's binary \\copy, the polygon index beside PostGIS, produced to visible, event to case, and what
-each role costs.
+"""Benchmarks: ingest beside psql's binary \\copy, the polygon index beside PostGIS, correlate beside ZADD, produced to visible,
+event to case, and what each role costs.
 
-usage: bench.py [PART[,PART…]]   parts: ingest locate visible latency transitions clocks (default: all)
+usage: bench.py [PART[,PART…]]   parts: ingest locate correlate visible latency transitions clocks (default: all)
 """
 import os
 import sys
@@ -17,6 +17,11 @@ def bench_locate():
 def bench_ingest():
     import ingest
     ingest.bench()
+
+
+def bench_correlate():
+    import correlate
+    correlate.bench()
 
 
 def bench_visible():
@@ -39,7 +44,7 @@ def bench_clocks():
     clocks.bench()
 
 
-PARTS = {"ingest": bench_ingest, "locate": bench_locate, "visible": bench_visible, "latency": bench_latency, "transitions": bench_transitions, "clocks": bench_clocks}
+PARTS = {"ingest": bench_ingest, "locate": bench_locate, "correlate": bench_correlate, "visible": bench_visible, "latency": bench_latency, "transitions": bench_transitions, "clocks": bench_clocks}
 
 
 def main():
