@@ -66,7 +66,7 @@ async function sources(dir) {
 	return found;
 }
 // Families of keys are looked up by a name from the wire or a variable: "state." + state.
-const FAMILIES = ["state", "task", "role", "domain", "origin", "clock", "act", "level", "source", "reason", "finding", "unit", "urgency", "map.layer", "outbox", "phone.nowhere", "view", "keys"];
+const FAMILIES = ["state", "task", "role", "domain", "origin", "clock", "act", "level", "source", "reason", "finding", "metric", "incident", "unit", "urgency", "map.layer", "outbox", "phone.nowhere", "view", "keys"];
 let code = "";
 for (const path of await sources(join(here, "src"))) {
 	if (path.endsWith("text.ts")) continue;

@@ -29,7 +29,8 @@ export const ACTION_KEYS: Record<string, readonly string[]> = {
 	y: ["forward"],
 	A: ["refuse", "not_file"],
 	M: ["unmerge"],
-	h: ["remind", "supervise"],
+	h: ["remind"],
+	H: ["supervise"],
 	"+": ["add_assist"],
 };
 

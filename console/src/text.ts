@@ -234,6 +234,7 @@ export const table = {
 	"evidence.count": { zh: "{n} 条", en: "{n}" },
 	"evidence.failed": { zh: "证据没取到", en: "The evidence could not be loaded" },
 	"evidence.none": { zh: "没有关联的事件", en: "No event is linked" },
+	"evidence.wordless": { zh: "（没有文字）", en: "(no words)" },
 	"evidence.photos": { zh: "影像 {n}", en: "Photos {n}" },
 	"evidence.all": { zh: "全部 {n} 条", en: "All {n}" },
 	"evidence.less": { zh: "收起", en: "Fewer" },
@@ -242,6 +243,19 @@ export const table = {
 	"chart.sentence.trigger": { zh: "{at} 触发时为 {value}。", en: " {value} when it fired at {at}." },
 	"chart.limit": { zh: "限值 {v}", en: "Limit {v}" },
 	"chart.trigger": { zh: "触发 {at}", en: "Fired {at}" },
+	"chart.sentence.silent": { zh: "{at} 起再没有读数。", en: " Nothing heard since {at}." },
+	"chart.sentence.back": { zh: "{at} 至 {back} 没有读数。", en: " Nothing heard from {at} to {back}." },
+	"chart.silent": { zh: "中断", en: "No data" },
+	"chart.failed": { zh: "前后的读数没取到", en: "The readings around it could not be loaded" },
+	"metric.temperature_c": { zh: "温度", en: "Temperature" },
+	"metric.fill_pct": { zh: "满溢率", en: "Fill level" },
+	"metric.level_cm": { zh: "水位", en: "Water level" },
+	"metric.pm10_ug_m3": { zh: "PM10", en: "PM10" },
+	"metric.noise_db": { zh: "噪声", en: "Noise" },
+	"metric.battery_v": { zh: "电池电压", en: "Battery" },
+	"metric.turbidity_ntu": { zh: "浊度", en: "Turbidity" },
+	"metric.wave_m": { zh: "浪高", en: "Wave height" },
+	"metric.weight_kg": { zh: "重量", en: "Weight" },
 	"photos.failed": { zh: "照片没有传上去：{why}", en: "The photo was not sent: {why}" },
 	"photos.count": { zh: "{n} / {max} 张", en: "{n} of {max}" },
 	"photos.sending": { zh: "正在传 {n} 张…", en: "Sending {n}…" },
@@ -271,7 +285,7 @@ export const table = {
 	"nearby": { zh: "周边在办", en: "Open nearby" },
 	"nearby.count": { zh: "300 m 内 {n} 件", en: "{n} within 300 m" },
 	"timeline": { zh: "经过", en: "Timeline" },
-	"timeline.count": { zh: "{n} 条", en: "{n} entries" },
+	"timeline.count": { zh: "{n} 条", en: "{n}" },
 	"timeline.failed": { zh: "经过没取到", en: "The timeline could not be loaded" },
 	"timeline.to": { zh: "→ {state}", en: "→ {state}" },
 	"deadline": { zh: "为何此时限", en: "Why this deadline" },
@@ -315,6 +329,13 @@ export const table = {
 	"act.remind": { zh: "催办", en: "Remind" },
 	"act.supervise": { zh: "督办", en: "Supervise" },
 	"act.escalate": { zh: "超时升级", en: "Escalated" },
+	"act.incident": { zh: "关联事件更新", en: "Incident changed" },
+	"incident.open": { zh: "仍在发生", en: "goes on" },
+	"incident.cleared": { zh: "已平息", en: "has cleared" },
+	"incident.merged": { zh: "并入另一关联事件", en: "is one with another" },
+	"incident.withdrawn": { zh: "经迟到的读数查明不成立", en: "never was, as late readings show" },
+	"incident.count": { zh: "{n} 个事件", en: "{n} events" },
+	"incident.void": { zh: "建议作废", en: "proposed: void" },
 	"act.recur": { zh: "反复", en: "Recurred" },
 	"act.enter_emergency": { zh: "进入应急", en: "Enter emergency" },
 	"act.leave_emergency": { zh: "退出应急", en: "Leave emergency" },
@@ -560,6 +581,12 @@ export function t(key: TextKey, values?: Record<string, string | number>): strin
 export function tn(prefix: string, name: string | null | undefined): string {
 	const key = `${prefix}.${name}`;
 	return key in table ? t(key as TextKey) : (name ?? "");
+}
+
+/** A role and a name, once where they are the same word. */
+export function whoText(role: string | null | undefined, name: string | null | undefined): string {
+	const said = tn("role", role);
+	return said === (name ?? "").replace(/_/g, " ") ? said : `${said} ${name ?? ""}`.trim();
 }
 
 /** Of a Chinese and an English name the one for this language; the other one when it is empty. */

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { thin, ticks } from "../src/case/chart";
 import { marked, rankCandidates } from "../src/case/search";
-import { limitsOf, subjectOf, windowAround } from "../src/case/series";
+import { limitsOf, momentOf, subjectOf, unitOf, windowAround } from "../src/case/series";
 import { EventParser, type StreamEvent } from "../src/stream";
 
 const TEXT = ": hello\r\n\r\nid: 7\nevent: case\ndata: {\"a\":\ndata: 1}\n\n: beat\n\nevent: vitals\ndata: {}\n\nid: 8\ndata:x\n\n";
@@ -59,10 +59,16 @@ test("a chart's subject, window, limits and ticks", () => {
 	assert.deepEqual(subject?.points.map((p) => p.value), [160, 170]);
 	assert.equal(subjectOf([{ source_id: "x", event_id: "1", source_kind: "citizen", occurred_at: at(0) }]), null);
 	if (!subject) return;
-	const { from, to } = windowAround(subject, Date.parse(at(10)));
-	assert.equal(from, Date.parse(at(2)) - 30 * 60_000);
-	assert.equal(to, Date.parse(at(10)), "never past now");
 	const incident = (explanation: Record<string, unknown>) => ({ incident_id: "", rule_id: "", state: "open", first_event_at: "", last_event_at: "", explanation });
+	const before = windowAround(subject, momentOf(null, subject));
+	assert.deepEqual(before, { from: Date.parse(at(2)) - 90 * 60_000, to: Date.parse(at(4)) + 90 * 60_000 });
+	const silent = momentOf(incident({ kind: "silence", spans: [
+		{ source_id: "other", since: at(1) }, { source_id: "d-7", since: at(30), until: at(50), last_heard: [{ at: at(4) }] },
+	] }), subject);
+	assert.deepEqual(silent, { since: Date.parse(at(30)), until: Date.parse(at(50)), silent: Date.parse(at(4)) });
+	assert.equal(windowAround(subject, silent).to, Date.parse(at(50)) + 90 * 60_000);
+	assert.equal(momentOf(incident({ kind: "threshold", spans: [{ source_id: "d-7", since: at(4) }] }), subject)?.silent, null);
+	assert.equal(unitOf({ source_id: "d", event_id: "1", source_kind: "sensor", occurred_at: at(0), metric: "level_cm" }), "cm");
 	assert.deepEqual(limitsOf(incident({ parameters: { above: 150, clear_below: 120 } })), { limit: 150, clear: 120 });
 	assert.deepEqual(limitsOf(null), { limit: null, clear: null });
 	assert.deepEqual(ticks(48, 205, 4), [50, 100, 150, 200]);

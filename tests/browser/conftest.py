@@ -33,8 +33,7 @@ def chromium_gl(playwright):
     browser.close()
 
 
-@pytest.fixture
-def opened():
+def opener():
     """Opens pages of their own sessions and closes them; a page's errors and what its content policy refused are its faults."""
     contexts = []
 
@@ -50,6 +49,10 @@ def opened():
     yield new
     for context in contexts:
         context.close()
+
+
+opened = pytest.fixture(name="opened")(opener)
+opened_once = pytest.fixture(scope="module", name="opened_once")(opener)
 
 
 @pytest.fixture

@@ -57,6 +57,25 @@ def test_live__the_network_is_cut_and_comes_back(page, city, kind, wire):  # noq
     assert not page.faults
 
 
+def test_live__times_that_nobody_confirmed_for_a_minute_are_grey(page, city, kind, wire):  # noqa: F811
+    case = made(city, kind)
+    desk = Desk(page, city, wire.address).sign_in("shift_lead", case)
+    number = desk.row(case).locator(".num")
+
+    def grey():
+        return page.evaluate("element => getComputedStyle(element).color === getComputedStyle(document.querySelector('.hd')).color",
+                             number.element_handle())
+    assert not grey()
+    wire.stall()
+    page.evaluate("() => { const real = Date.now; Date.now = () => real() + 70_000; }")
+    expect(page.locator("html[data-aged]")).to_be_attached()
+    expect(page.get_by_test_id("banner-stale")).to_be_visible()
+    assert grey()
+    wire.go()
+    expect(page.locator("html:not([data-aged])")).to_be_attached()
+    assert not page.faults
+
+
 def test_live__of_two_operators_the_loser_learns_who_won_and_what_is_next(page, city, kind):  # noqa: F811
     case = made(city, kind, "to_file")
     Desk(page, city).sign_in("shift_lead")

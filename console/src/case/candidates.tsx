@@ -27,12 +27,19 @@ interface Props {
 	set: (name: string, value: unknown, proposed?: boolean) => void;
 }
 
+/** Whoever has given the case back is not proposed for it again: last in the list, and no helper by itself. */
+const hasReturned = (c: Case, item: Candidate) =>
+	c.tasks?.some((task) => task.department === item.department && task.state === "returned") === true;
+
 /** The list the panel works on, ranked by the server or made of the plain departments. */
 function useCandidates(c: Case): { items: Candidate[]; ranked: boolean; waiting: boolean; of: ReturnType<typeof useResource<{ items: Candidate[] }>> } {
 	const of = useResource<{ items: Candidate[] }>(`/cases/${encodeURIComponent(c.case_id)}/candidates`, c.version);
 	const missing = of.error !== null;
 	const type = useResource<CaseType>(missing && c.type_code ? `/catalog/${encodeURIComponent(c.type_code)}` : null);
-	if (of.data) return { items: of.data.items, ranked: true, waiting: false, of };
+	if (of.data) {
+		const items = [...of.data.items.filter((item) => !hasReturned(c, item)), ...of.data.items.filter((item) => hasReturned(c, item))];
+		return { items, ranked: true, waiting: false, of };
+	}
 	if (!missing) return { items: [], ranked: false, waiting: true, of };
 	const proposed = type.data?.lead_department;
 	const isProposed = (d: { code: string; name_zh: string }) => Number(!!proposed && (d.code === proposed || d.name_zh === proposed));
@@ -162,7 +169,8 @@ export function Dispatch({ field, c, values, set }: Props) {
 		if (!best) return;
 		if (query.value) put(best.department);
 		else if (!lead && !touched.peek() && best.role) {
-			const helpers = all.filter((item) => item.role === "assist" && item.department !== best.department && (item.reasons?.length ?? 0) > 0);
+			const helpers = all.filter((item) => item.role === "assist" && item.department !== best.department && (item.reasons?.length ?? 0) > 0
+				&& !hasReturned(c, item));
 			set(field.name, [{ department: best.department, role: "lead" }, ...helpers.map((item) => ({ department: item.department, role: "assist" }))], true);
 		}
 	}, [query.value, all.length, waiting]);

@@ -3,6 +3,7 @@ import { useEffect, useRef } from "preact/hooks";
 import { useSignal } from "@preact/signals";
 import { timeOfDay } from "../format";
 import { t } from "../text";
+import { rounded as said } from "./series";
 
 export interface Point {
 	at: number;
@@ -19,6 +20,11 @@ export interface Series {
 	clear: number | null;
 	/** The instant the rule fired. */
 	trigger: number | null;
+	/** A silence: when the source was last heard, and when it came back; null: it has not. */
+	silent: number | null;
+	until: number | null;
+	/** How far what is known reaches. */
+	now: number;
 }
 
 const HEIGHT = 138;
@@ -37,8 +43,6 @@ export function ticks(low: number, high: number, most: number): number[] {
 	for (let at = Math.ceil(low / step) * step; at <= high + step * 1e-6; at += step) found.push(Number(at.toPrecision(12)));
 	return found;
 }
-
-const said = (n: number) => (Math.abs(n) >= 100 ? n.toFixed(0) : Number(n.toPrecision(3)).toString());
 
 /** More readings than pixels: of each pixel the lowest and the highest stay, so that no peak is lost. */
 export function thin(points: readonly Point[], columns: number): Point[] {
@@ -78,30 +82,34 @@ export default function Chart({ series }: { series: Series }) {
 		return () => observer.disconnect();
 	}, []);
 
-	const { points, limit, clear, trigger, metric, unit } = series;
+	const { points, limit, clear, trigger, metric, unit, silent } = series;
+	const back = series.until ?? series.now;
 	const values = points.map((p) => p.value);
 	const least = Math.min(...values, limit ?? Infinity, clear ?? Infinity);
 	const most = Math.max(...values, limit ?? -Infinity, clear ?? -Infinity);
 	const pad = (most - least || Math.abs(most) || 1) * 0.08;
 	const [low, high] = [least - pad, most + pad];
 	const from = Math.min(points[0]?.at ?? 0, trigger ?? Infinity);
-	const to = Math.max(points.at(-1)?.at ?? 1, trigger ?? -Infinity);
+	const to = Math.max(points.at(-1)?.at ?? 1, trigger ?? -Infinity, silent === null ? -Infinity : back);
 	const plot = width.value - LEFT - RIGHT;
 	const x = (at: number) => LEFT + ((at - from) / (to - from || 1)) * plot;
 	const y = (value: number) => TOP + (1 - (value - low) / (high - low)) * (HEIGHT - TOP - BOTTOM);
-	const line = thin(points, plot).map((p, i) => `${i === 0 ? "M" : "L"}${x(p.at).toFixed(1)} ${y(p.value).toFixed(1)}`).join("");
+	// Over a silence no line is drawn: nobody knows what was between.
+	const breaks = (p: Point, before: Point | undefined) => !before || (silent !== null && before.at <= silent && p.at > silent);
+	const line = thin(points, plot).map((p, i, all) => `${breaks(p, all[i - 1]) ? "M" : "L"}${x(p.at).toFixed(1)} ${y(p.value).toFixed(1)}`).join("");
 	const atTrigger = trigger === null ? undefined : points.filter((p) => p.at <= trigger).at(-1) ?? points[0];
 	const last = points.at(-1);
 	const sentence = t("chart.sentence", {
 		metric, n: points.length, from: timeOfDay(from), to: timeOfDay(to), low: said(Math.min(...values)), high: said(Math.max(...values)), unit,
 	}) + (limit === null ? "" : t("chart.sentence.limit", { limit: said(limit) }))
-		+ (atTrigger && trigger !== null ? t("chart.sentence.trigger", { at: timeOfDay(trigger), value: said(atTrigger.value) }) : "");
+		+ (silent !== null ? t(series.until === null ? "chart.sentence.silent" : "chart.sentence.back", { at: timeOfDay(silent), back: timeOfDay(back) }) : "")
+		+ (silent === null && atTrigger && trigger !== null ? t("chart.sentence.trigger", { at: timeOfDay(trigger), value: said(atTrigger.value) }) : "");
 	const times = Array.from({ length: 5 }, (_, i) => from + ((to - from) * i) / 4);
 	// The words at the trigger stand where there is room for them.
 	const tx = trigger === null ? 0 : x(trigger);
 	const right = tx < LEFT + plot * 0.6;
 	return (
-		<div class="chart" ref={box} data-testid="chart" data-points={points.length}>
+		<div class="chart" ref={box} data-testid="chart" data-points={points.length} data-silent={silent === null ? undefined : String(series.until === null)}>
 			<svg width={width.value} height={HEIGHT} role="img" aria-label={sentence}>
 				{ticks(low, high, 4).map((value) => (
 					<g key={value}>
@@ -117,6 +125,12 @@ export default function Chart({ series }: { series: Series }) {
 					<>
 						<path class="limit" d={`M${LEFT} ${y(limit).toFixed(1)}H${LEFT + plot}`} />
 						<text class="halo" x={LEFT + 4} y={y(limit) - 5}>{t("chart.limit", { v: said(limit) })}</text>
+					</>
+				)}
+				{silent !== null && (
+					<>
+						<rect class="silent" x={x(silent)} y={TOP} width={Math.max(1, x(back) - x(silent))} height={HEIGHT - TOP - BOTTOM} />
+						<text class="halo" x={(x(silent) + x(trigger ?? back)) / 2} y={HEIGHT - BOTTOM - 8} text-anchor="middle">{t("chart.silent")}</text>
 					</>
 				)}
 				<path class="line" d={line} />

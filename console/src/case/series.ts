@@ -12,8 +12,23 @@ export interface Subject {
 	points: Point[];
 }
 
-const MARGIN_LEAST_MS = 30 * 60_000;
+const MARGIN_LEAST_MS = 90 * 60_000;
 const MARGIN_MOST_MS = 6 * 3_600_000;
+
+/** Units that a metric's name ends in, longest first, for readings that come without one. */
+const SUFFIXES: readonly [string, string][] = [
+	["_ug_m3", "µg/m³"], ["_pct", "%"], ["_ntu", "NTU"], ["_cm", "cm"], ["_db", "dB"], ["_kg", "kg"], ["_c", "°C"], ["_v", "V"], ["_m", "m"],
+];
+const SIGNS: Record<string, string> = { Cel: "°C", "ug/m3": "µg/m³", "dB(A)": "dB" };
+
+/** The unit as people write it. */
+export function unitOf(event: Evidence): string {
+	const given = event.unit ?? event.payload?.reading?.unit ?? "";
+	return given ? SIGNS[given] ?? given : SUFFIXES.find(([end]) => event.metric?.endsWith(end))?.[1] ?? "";
+}
+
+/** As many digits as an eye takes in. */
+export const rounded = (n: number) => (Math.abs(n) >= 100 ? n.toFixed(0) : Number(n.toPrecision(3)).toString());
 
 /** The source and metric with the most readings in the evidence. */
 export function subjectOf(items: readonly Evidence[]): Subject | null {
@@ -22,9 +37,7 @@ export function subjectOf(items: readonly Evidence[]): Subject | null {
 		if (!event.metric || typeof event.value !== "number") continue;
 		const key = `${event.source_id}\n${event.metric}`;
 		const at = Date.parse(event.occurred_at);
-		const subject = found.get(key) ?? {
-			source: event.source_id, metric: event.metric, unit: event.unit ?? event.payload?.reading?.unit ?? "", from: at, to: at, points: [],
-		};
+		const subject = found.get(key) ?? { source: event.source_id, metric: event.metric, unit: unitOf(event), from: at, to: at, points: [] };
 		subject.from = Math.min(subject.from, at);
 		subject.to = Math.max(subject.to, at);
 		subject.points.push({ at, value: event.value });
@@ -36,33 +49,49 @@ export function subjectOf(items: readonly Evidence[]): Subject | null {
 	return best;
 }
 
-/** What to ask the server for: some time on either side of the readings that raised the incident. */
-export function windowAround(subject: Subject, now: number): { from: number; to: number } {
-	const margin = Math.min(MARGIN_MOST_MS, Math.max(MARGIN_LEAST_MS, subject.to - subject.from));
-	return { from: subject.from - margin, to: Math.min(subject.to + margin, now) };
+export interface Moment {
+	/** The instant the rule held, and until when; null: it holds still. */
+	since: number;
+	until: number | null;
+	/** A silence: the instant of the last word before it. */
+	silent: number | null;
 }
 
-/** The first number under one of these names, wherever in the explanation it stands. */
-function find(value: unknown, names: readonly string[], depth = 0): number | null {
-	if (typeof value !== "object" || value === null || depth > 4) return null;
-	const entries = Object.entries(value as Record<string, unknown>);
-	for (const name of names) {
-		const said = entries.find(([key]) => key === name)?.[1];
-		if (typeof said === "number") return said;
-	}
-	for (const [, inner] of entries) {
-		const got = find(inner, names, depth + 1);
-		if (got !== null) return got;
-	}
-	return null;
+interface Span {
+	source_id?: string;
+	since?: string;
+	until?: string;
+	last_heard?: { at?: string }[];
 }
 
-export function limitsOf(incident: Incident | null): { limit: number | null; clear: number | null } {
-	const explanation = incident?.explanation;
+/** When the rule held for this source first; as the incident tells it, else when the incident was detected. */
+export function momentOf(incident: Incident | null, subject: Subject): Moment | null {
+	if (!incident) return null;
+	const spans = (incident.explanation?.spans ?? []) as Span[];
+	const own = spans.filter((span) => span.source_id === subject.source && span.since)
+		.sort((a, b) => Date.parse(a.since ?? "") - Date.parse(b.since ?? ""))[0];
+	if (!own) return incident.explanation?.kind === "silence" ? null : { since: subject.to, until: null, silent: null };
+	const heard = own.last_heard?.at(-1)?.at;
 	return {
-		limit: find(explanation, ["limit", "above", "below"]),
-		clear: find(explanation, ["clear", "clear_below", "clear_above"]),
+		since: Date.parse(own.since ?? ""), until: own.until ? Date.parse(own.until) : null,
+		silent: incident.explanation?.kind === "silence" ? (heard ? Date.parse(heard) : subject.to) : null,
 	};
+}
+
+/** What to ask the server for: some time on either side of what raised the incident. */
+export function windowAround(subject: Subject, moment: Moment | null): { from: number; to: number } {
+	const first = Math.min(subject.from, moment?.since ?? Infinity);
+	const last = Math.max(subject.to, moment?.until ?? moment?.since ?? -Infinity);
+	const margin = Math.min(MARGIN_MOST_MS, Math.max(MARGIN_LEAST_MS, last - first));
+	return { from: first - margin, to: Math.min(last, first + MARGIN_MOST_MS) + margin };
+}
+
+const number = (value: unknown) => (typeof value === "number" ? value : null);
+
+/** The limit that the rule names; none where each device has its own. */
+export function limitsOf(incident: Incident | null): { limit: number | null; clear: number | null } {
+	const named = (incident?.explanation?.parameters ?? {}) as Record<string, unknown>;
+	return { limit: number(named.above) ?? number(named.below), clear: number(named.clear_below) ?? number(named.clear_above) };
 }
 
 export const pointsOf = (items: readonly Evidence[]): Point[] =>

@@ -2,7 +2,7 @@
 import { dateOnly, instant, limitText, timeOfDay } from "../format";
 import type { Resource } from "../resource";
 import { departmentShort, now } from "../store";
-import { t, tn } from "../text";
+import { t, tn, whoText } from "../text";
 import { useEffect } from "preact/hooks";
 import type { LogRow } from "../types";
 import { replay } from "../ui";
@@ -18,6 +18,11 @@ function detailText(row: LogRow): string {
 	if (Array.isArray(tasks)) {
 		said.push(tasks.map((task: { department?: string; role?: string }) =>
 			`${tn("role", task.role)} ${departmentShort(task.department)}`).join("、"));
+	}
+	if (row.action === "incident") {
+		if (typeof detail.state === "string") said.push(tn("incident", detail.state));
+		if (typeof detail.event_count === "number") said.push(t("incident.count", { n: detail.event_count }));
+		if (detail.proposed === "void") said.push(t("incident.void"));
 	}
 	if (typeof detail.department === "string") said.push(departmentShort(detail.department));
 	if (detail.condition !== undefined && detail.condition !== null) said.push(t("case.condition", { n: String(detail.condition) }));
@@ -72,7 +77,7 @@ function Entry({ row }: { row: LogRow }) {
 				<Thumbs pictures={picturesOf([row])} />
 				{moved && <span class="to"> {t("timeline.to", { state: tn("state", row.to_state) === row.to_state ? tn("task", row.to_state) : tn("state", row.to_state) })}</span>}
 			</div>
-			<div class="x">{isSystem(row) ? t("role.system") : `${tn("role", row.actor_role)} ${row.actor}`}</div>
+			<div class="x">{isSystem(row) ? t("role.system") : whoText(row.actor_role, row.actor)}</div>
 		</div>
 	);
 }

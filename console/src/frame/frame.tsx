@@ -1,4 +1,5 @@
 // What surrounds the panes: rail, foot line, banners, toasts, the table of keys.
+import { effect } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { actionName, allowed } from "../act";
 import { thousands, timeOfDay } from "../format";
@@ -53,6 +54,14 @@ export function Foot() {
 		</footer>
 	);
 }
+
+const AGED_MS = 60_000;
+
+// Times that nobody has confirmed for a minute look it.
+effect(() => {
+	const at = now.value && Date.now();
+	document.documentElement.toggleAttribute("data-aged", heardAt.value > 0 && at - heardAt.value > AGED_MS);
+});
 
 /** Data that stopped are said so, with the last instant; what was missed and filled is said once. */
 export function Banners() {

@@ -61,7 +61,7 @@ export function Top() {
 			<Search />
 			<div class="tr">
 				<Freshness />
-				<span class="me" data-testid="me">{me?.name} <span class="mut">{tn("role", me?.role)}{me?.department ? ` · ${departmentShort(me.department)}` : ""}</span></span>
+				<span class="me" data-testid="me">{me?.name} <span class="mut">{tn("role", me?.role) === me?.name.replace(/_/g, " ") ? "" : tn("role", me?.role)}{me?.department ? ` · ${departmentShort(me.department)}` : ""}</span></span>
 				<span class="sws"><Switches />
 					<button class="sw" data-testid="signout" onClick={() => void signOut()}>{t("signout")}</button></span>
 				<Clock />

@@ -57,8 +57,8 @@ function restOfTitle(c: Case): string {
 export function placeOf(c: Case): string {
 	const said = c.text?.split("\n", 1)[0]?.trim() ?? "";
 	const rest = restOfTitle(c);
-	// A rule's title is Chinese; in English the reporter's words say more.
-	if (!rest || rest === said || (said && lang.value === "en" && hasHan(rest))) return said;
+	// A rule's title is Chinese; in English the reporter's words and the type's name say more.
+	if (!rest || rest === said || ((said || c.type_code) && lang.value === "en" && hasHan(rest))) return said;
 	return said ? `${rest} ${said}` : rest;
 }
 

@@ -62,7 +62,7 @@ function Sketch({ c, city: known }: { c: Case; city: City | null }) {
 	const path = rings(known?.streets).map((ring) => ring.map(([lon = 0, lat = 0], i) => `${i ? "L" : "M"}${x(lon).toFixed(0)} ${y(lat).toFixed(0)}`).join("")).join("");
 	const left = leftOf(caseById(c.case_id)?.peek() ?? { case: c, asOf: now.peek() }, now.peek());
 	return (
-		<svg class="sketch" viewBox={`0 0 ${MAP_WIDTH} ${MAP_HEIGHT}`} role="img" aria-label={far === null ? placeOf(c) : t("phone.away", { d: metres(far) })}>
+		<svg class="sketch" viewBox={`0 0 ${MAP_WIDTH} ${MAP_HEIGHT}`} role="img" aria-label={far === null ? placeOf(c) || typeName(c) : t("phone.away", { d: metres(far) })}>
 			<path class="border" d={path} />
 			{me && <path class="to" d={`M${x(me.lon)} ${y(me.lat)}L${x(c.lon)} ${y(c.lat)}`} />}
 			{me && <><circle class="me" cx={x(me.lon)} cy={y(me.lat)} r="5" />
