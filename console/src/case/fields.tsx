@@ -1,6 +1,6 @@
 // The inputs of an action panel, one component a kind of field.
 import { type Signal, useSignal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
+import { useEffect, useLayoutEffect } from "preact/hooks";
 import { limitText, zone } from "../format";
 import { typeName } from "../queue/row";
 import { useResource } from "../resource";
@@ -42,7 +42,8 @@ function Note({ field, values, set }: Props) {
 function Choice({ field, values, set }: Props) {
 	const choices = field.choices ?? [];
 	const value = (key: string) => key.slice(key.indexOf(".") + 1);
-	useEffect(() => {
+	// Before anything is drawn: what is chosen at once must not be overwritten by what is proposed.
+	useLayoutEffect(() => {
 		if (choices[0]) set(field.name, value(choices[0]), true);
 	}, []);
 	const at = choices.findIndex((key) => value(key) === values.value[field.name]);
@@ -102,7 +103,7 @@ function Conditions({ field, c, values, set }: Props) {
 function Types({ field, c, values, set }: Props) {
 	const catalog = useResource<{ items: CaseType[] }>("/catalog");
 	const query = useSignal("");
-	useEffect(() => {
+	useLayoutEffect(() => {
 		if (c.type_code) set(field.name, c.type_code, true);
 	}, []);
 	const items = rankTypes(catalog.data?.items ?? [], query.value, c.type_code);
