@@ -9,7 +9,6 @@
 #define ASK_TIMEOUT_MS   5000
 #define PROBE_TIMEOUT_MS 1000
 #define PROBE_PAUSE_MS   1000
-#define STIRS            2
 
 static void ask_watermarks(uv_work_t *work)
 {
@@ -166,13 +165,13 @@ static size_t prefetched(const struct tg_consumer *c)
  * once when half is used, and once more near the end, since what it counts is only guessed here. */
 void consumer_stir(struct tg_consumer *c)
 {
-	static const size_t marks[STIRS] = {4, 1};
+	static const size_t marks[KAFKA_STIRS] = {4, 1};
 	struct kafka_ask ask = {.cb = on_stirred, .ctx = c};
 	size_t full = prefetched(c);
 
 	if (full >= 8)
 		c->stirs = 0;
-	if (c->stirs == STIRS || full >= marks[c->stirs] || c->stirring || !c->assigned ||
+	if (c->stirs == KAFKA_STIRS || full >= marks[c->stirs] || c->stirring || !c->assigned ||
 		!c->parts_count)
 		return;
 	ask.list = parts_at(c, tg_now_us() / 1000);

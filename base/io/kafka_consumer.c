@@ -376,6 +376,7 @@ int tg_consumer_open(uv_loop_t *loop, const struct tg_consumer_conf *conf,
 	c->loop = loop;
 	c->ops = *ops;
 	c->ctx = ctx;
+	c->stirs = KAFKA_STIRS; /* nothing to wake before the prefetch was full */
 	tg_list_init(&c->held);
 	tg_list_init(&c->spare);
 	c->topics = rd_kafka_topic_partition_list_new((int)conf->topics_count);
