@@ -96,11 +96,35 @@ def anchored_case(city):
     raise AssertionError("five times an anchor came in between")
 
 
+@pytest.fixture(scope="module")
+def pause(city):
+    """While a session has this lock the city writes no anchor: one written between a hand and its undoing would be undone too."""
+    with city.pg() as conn:
+        conn.execute("""CREATE FUNCTION tongguan.test_pause() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN PERFORM pg_advisory_xact_lock_shared(20); RETURN NULL; END $$""")
+        conn.execute("CREATE TRIGGER test_pause BEFORE INSERT ON tongguan.audit_leaf EXECUTE FUNCTION tongguan.test_pause()")
+        yield "SELECT pg_advisory_lock(20)"
+        conn.execute("DROP FUNCTION tongguan.test_pause CASCADE")
+
+
 @pytest.fixture
-def anchored(city):
-    """Such a case whose anchor is the newest; it serves many tests while nobody else makes news."""
-    while not MADE or MADE[0]["last"] != city.value("SELECT max(number) FROM tongguan.audit_anchor"):
+def hands(city, pause):
+    """A session that neither foreign keys nor triggers stop, with the city's anchors paused."""
+    with psycopg.connect(city.env["TONGGUAN_POSTGRES_URL"]) as conn:
+        conn.autocommit = True
+        conn.execute("SET session_replication_role = replica")
+        conn.execute(pause)
+        yield conn
+
+
+@pytest.fixture
+def anchored(city, hands, pause):
+    """Such a case whose anchor is the newest, acknowledged by Kafka; it serves many tests while nobody else makes news."""
+    while not MADE or [(MADE[0]["last"],) * 2] != city.rows("SELECT max(number), max(anchor_published) FROM tongguan.audit_anchor,"
+                                                          " tongguan.outbox_lease"):
+        hands.execute("SELECT pg_advisory_unlock_all()")
         MADE[:] = [anchored_case(city)]
+        hands.execute(pause)
     return MADE[0]
 
 
@@ -117,19 +141,16 @@ def put_back(conn, where, kept):
 
 
 @pytest.mark.parametrize("hand", HANDS)
-def test_audit__program_and_script_find(city, anchored, hand):
+def test_audit__program_and_script_find(city, hands, anchored, hand):
     done, said, scripted = HANDS[hand]
     topic = [m.value() for m in city.consume("tongguan.audit.anchors")]
-    with psycopg.connect(city.env["TONGGUAN_POSTGRES_URL"]) as conn:
-        conn.autocommit = True
-        conn.execute("SET session_replication_role = replica")  # neither foreign keys nor triggers stop this hand
-        kept = kept_rows(conn, anchored)
-        try:
-            conn.execute(done % anchored)
-            found = city.run("audit", "verify")
-            dump = audit_oracle.dump(conn, topic)
-        finally:
-            put_back(conn, anchored, kept)
+    kept = kept_rows(hands, anchored)
+    try:
+        hands.execute(done % anchored)
+        found = city.run("audit", "verify")
+        dump = audit_oracle.dump(hands, topic)
+    finally:
+        put_back(hands, anchored, kept)
     assert found.returncode == 1 and re.search("^broken: " + said.format(**anchored), found.stdout, re.M), found.stdout + found.stderr
     with pytest.raises(ValueError, match=scripted.format(**anchored)):
         audit_oracle.verify_dump(dump)
