@@ -7,7 +7,7 @@ import pytest
 from harness import HERE, ROOT
 
 OPEN = "{new,verifying,to_file,to_dispatch,assigned,handling,review,checking,to_close}"
-LIMIT, MANY_OPEN = 200, 15000
+LIMIT, MANY_OPEN, MANY_CLOSED = 200, 15000, 30000
 # Two thirds are closed and have no deadline; one open case in a thousand has none either, and one in a hundred is being verified.
 MANY = f"""INSERT INTO pg_temp.case_file (case_id, case_no, origin, state, version, domain, title, geom, grid_cell, street, urgency, reported_at,
         due_at, handle_due_at, overdue, lead_department, departments)
@@ -17,7 +17,7 @@ MANY = f"""INSERT INTO pg_temp.case_file (case_id, case_no, origin, state, versi
         ST_SetSRID(ST_MakePoint({HERE[0]} + (n % 301 - 150) / 3000.0, {HERE[1]} + (n % 299 - 150) / 3000.0), 4326), 'C' || n % 2000,
         'S' || n % 26, 'normal', now() - n * interval '1 min', CASE WHEN n % 3 = 0 AND n % 3000 > 0 THEN now() + (n % 7919 - 900) * interval '7 s' END,
         CASE WHEN n % 3 = 0 AND n % 9 = 0 THEN now() + (n % 7919 - 900) * interval '7 s' END, false, 'D' || n % 16, ARRAY['D' || n % 16]
-    FROM generate_series(1, 45000) n"""
+    FROM generate_series(1, {MANY_OPEN + MANY_CLOSED}) n"""
 NONE = {f"${i}": "NULL" for i in range(1, 17)} | {"$16": f"'{LIMIT}'"}
 BOX = {f"${6 + i}": f"'{HERE[i % 2] + (i // 2 * 2 - 1) * .004}'" for i in range(4)}
 LATER = {"$14": "(extract(epoch FROM now() + interval '2 h') * 1e6)::bigint", "$15": "'00000000-0000-0000-0000-000000000000'"}
@@ -72,7 +72,7 @@ def test_plan__a_page_is_read_in_its_order_and_no_more_than_it(many, order, page
 @pytest.mark.parametrize("order, page", [("due", "first"), ("due", "later"), ("due", "last"), ("newest", "first"), ("newest", "later")])
 @pytest.mark.parametrize("asked", sorted(set(ASKED) - {"everything", "open ones"}))
 def test_plan__a_filtered_page_reads_nothing_that_was_closed_long_ago(many, order, page, asked):
-    if asked == "overdue" and order == "newest":
-        pytest.skip("what was overdue stays so when it is closed: by time, all are looked at")
+    # What was overdue stays so when it is closed: by time, all of them may be looked at, and still in the order of an index.
+    most = MANY_OPEN + MANY_CLOSED if (asked, order) == ("overdue", "newest") else MANY_OPEN
     for node in plan_of(many, order, page, asked):
-        assert node["Node Type"] != "Seq Scan" and read_by(node) <= MANY_OPEN, node
+        assert node["Node Type"] != "Seq Scan" and read_by(node) <= most, node
