@@ -17,7 +17,7 @@
 	X(catalogue, 80, "目录主办部门", "leads this type in the catalogue")                 \
 	X(assist, 40, "目录协办部门", "assists with this type in the catalogue")             \
 	X(place, 20, "负责案件所在街镇", "is responsible for the street of the case")        \
-	X(returned, -60, "已退回本案", "has returned this case")                             \
+	X(returned, -1000, "已退回本案", "has returned this case")                           \
 	X(working, -5, "已有本案任务", "has a task of this case already")
 
 enum tg_route_reason {

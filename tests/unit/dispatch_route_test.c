@@ -76,10 +76,12 @@ static void the_catalogue_the_condition_and_the_place_each_say_whom(void **state
 	}
 }
 
-static void who_has_returned_it_is_asked_last_of_those_and_leads_no_more(void **state)
+static void who_has_returned_it_is_asked_last_of_all_and_leads_no_more(void **state)
 {
 	struct tg_case *kase = case_of("01001", NULL);
+	struct tg_candidate *list;
 	char got[400];
+	size_t n;
 
 	(void)state;
 	kase->condition = 1;
@@ -89,7 +91,11 @@ static void who_has_returned_it_is_asked_last_of_those_and_leads_no_more(void **
 	strcpy(kase->tasks[1].department, "CGJ");
 	kase->tasks[1].state = TG_TASK_signed;
 	ranked(kase, got, sizeof(got));
-	assert_string_equal(got, "CGJ:assist:35 assist working, JGW:assist:20 catalogue returned");
+	assert_string_equal(
+		got, "CGJ:assist:35 assist working, JGW:assist:-920 catalogue returned");
+	assert_int_equal(tg_route_rank(city, kase, MONDAY_9, &list, &n), 0);
+	assert_string_equal(list[n - 1].dept->code, "JGW");
+	free(list);
 	tg_case_free(kase);
 }
 
@@ -215,7 +221,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_catalogue_the_condition_and_the_place_each_say_whom),
-		cmocka_unit_test(who_has_returned_it_is_asked_last_of_those_and_leads_no_more),
+		cmocka_unit_test(who_has_returned_it_is_asked_last_of_all_and_leads_no_more),
 		cmocka_unit_test(the_deadline_is_by_each_departments_own_calendar),
 		cmocka_unit_test(a_score_is_the_sum_of_its_terms),
 		cmocka_unit_test(nearer_of_the_same_type_and_with_the_same_words_comes_first),

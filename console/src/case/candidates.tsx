@@ -27,7 +27,7 @@ interface Props {
 	set: (name: string, value: unknown, proposed?: boolean) => void;
 }
 
-/** Whoever has given the case back is not proposed for it again: last in the list, and no helper by itself. */
+/** Whoever has given the case back is not proposed for it again. */
 const hasReturned = (c: Case, item: Candidate) =>
 	c.tasks?.some((task) => task.department === item.department && task.state === "returned") === true;
 
@@ -37,8 +37,7 @@ function useCandidates(c: Case): { items: Candidate[]; ranked: boolean; waiting:
 	const missing = of.error !== null;
 	const type = useResource<CaseType>(missing && c.type_code ? `/catalog/${encodeURIComponent(c.type_code)}` : null);
 	if (of.data) {
-		const items = [...of.data.items.filter((item) => !hasReturned(c, item)), ...of.data.items.filter((item) => hasReturned(c, item))];
-		return { items, ranked: true, waiting: false, of };
+		return { items: of.data.items, ranked: true, waiting: false, of };
 	}
 	if (!missing) return { items: [], ranked: false, waiting: true, of };
 	const proposed = type.data?.lead_department;
