@@ -45,10 +45,11 @@ for (const { file } of manifest) {
 // ---- texts: complete in both languages, and used ----
 
 globalThis.localStorage = { getItem: () => null, setItem: () => {} };
-const bundled = await build({
-	absWorkingDir: here, entryPoints: ["src/text.ts"], bundle: true, format: "esm", write: false, logLevel: "warning",
-});
-const { table } = await import(`data:text/javascript;base64,${Buffer.from(bundled.outputFiles[0].contents).toString("base64")}`);
+async function bundle(entry) {
+	const made = await build({ absWorkingDir: here, entryPoints: [entry], bundle: true, format: "esm", write: false, logLevel: "warning" });
+	return import(`data:text/javascript;base64,${Buffer.from(made.outputFiles[0].contents).toString("base64")}`);
+}
+const { table } = await bundle("src/text.ts");
 const HAN = /[\u3400-\u9fff]/;
 const holes = (text) => [...text.matchAll(/\{(\w+)\}/g)].map((match) => match[1]).sort().join();
 for (const [key, { zh, en }] of Object.entries(table)) {
@@ -69,7 +70,7 @@ async function sources(dir) {
 const FAMILIES = ["state", "task", "role", "domain", "origin", "clock", "act", "level", "source", "reason", "finding", "metric", "incident", "unit", "urgency", "map.layer", "outbox", "phone.nowhere", "view", "keys"];
 let code = "";
 for (const path of await sources(join(here, "src"))) {
-	if (path.endsWith("text.ts")) continue;
+	if (/(text|refusals)\.ts$/.test(path)) continue;
 	const text = await readFile(path, "utf8");
 	code += text;
 	text.split("\n").forEach((line, i) => {
@@ -79,6 +80,27 @@ for (const path of await sources(join(here, "src"))) {
 }
 for (const key of Object.keys(table)) {
 	if (!code.includes(`"${key}"`) && !FAMILIES.some((name) => key.startsWith(`${name}.`))) fail(`text ${key}: not used`);
+}
+
+// ---- what the engine refuses is said in Chinese too, and nothing else is ----
+
+const wrong = await bundle("src/refusals.ts");
+const said = new Set();
+for (const name of await readdir(join(here, "../dispatch"))) {
+	if (!/^life.*\.c$/.test(name)) continue;
+	const text = await readFile(join(here, "../dispatch", name), "utf8");
+	const calls = text.match(/life_wrong\([^;]*;|static const char \*not_mergeable[^]*?\n}|"a limit of the case is reached"[^]*?;/g) ?? [];
+	for (const call of calls) {
+		for (const [, literal, comma] of call.matchAll(/"((?:[^"\\]|\\.)*)"(,?)/g)) {
+			// A name with a comma behind it is the field; what stands last is said of it.
+			if (!comma && (literal === "unknown" || !/^[a-z_]+$/.test(literal))) said.add(literal);
+		}
+	}
+}
+for (const text of said) if (!wrong.WRONG[text]) fail(`src/refusals.ts: no Chinese for "${text}"`);
+for (const [text, zh] of Object.entries(wrong.WRONG)) {
+	if (!said.has(text)) fail(`src/refusals.ts: the engine does not say "${text}"`);
+	if (!HAN.test(zh)) fail(`src/refusals.ts: "${text}" has no Chinese`);
 }
 
 // ---- contrast of the tokens, as WCAG 2.2 computes it ----

@@ -1,5 +1,6 @@
 // The one place that talks HTTP. The session is an HttpOnly cookie the script never sees; writes carry the CSRF value.
 import { signal } from "@preact/signals";
+import { refusal } from "./refusals";
 import type { Session } from "./types";
 
 /** An RFC 9457 problem, or status 0 when no answer came. */
@@ -15,7 +16,7 @@ export class Problem extends Error {
 	get detail(): string {
 		const errors = this.body.errors;
 		if (Array.isArray(errors) && errors.length > 0) {
-			return errors.map((e: { field?: string; detail?: string }) => [e.field, e.detail].filter(Boolean).join(": ")).join("; ");
+			return errors.map((e: { field?: string; detail?: string }) => refusal(e.field, e.detail)).join("; ");
 		}
 		return typeof this.body.detail === "string" ? this.body.detail : this.title;
 	}
