@@ -212,7 +212,7 @@ $(O)/bench/%: bench/%.c $(LIB)
 	@mkdir -p $(@D)
 	@echo "  LD  $@"
 	@$(CC) $(ALLFLAGS) -MMD -MP -MF $@.d -o $@ $(filter %.c,$^) $(LDFLAGS) $(LIB) $(LDLIBS) $(MALLOC)
-$(O)/bench/correlate: bench/correlate_events.c
+$(O)/bench/correlate: bench/correlate_events.c bench/correlate_engine.c
 
 unit-bins: $(UNIT)
 integration-bins: $(INTEG)

@@ -149,15 +149,15 @@ def compare(city, title, dumps, sessions):
 
 
 def bench_json(city):
-    """A topic of its own city: the same readings as JSON; beside the protobuf rate measured just before."""
+    """A topic of its own city: the same readings as JSON; beside the protobuf rate measured just before each."""
     print("\n### JSON beside protobuf")
-    protobuf = [read_all(city)[0] for _ in range(min(SAMPLES, 3))]
     with City(roles=(), env=ENV) as other:
         fill_topic(other, ROWS, as_json=True)
         read_all(other)
         head("sample", "JSON rows/s", "protobuf rows/s", "ratio", "CPU µs/event")
         ratios = []
-        for i, beside in enumerate(protobuf):
+        for i in range(SAMPLES):
+            beside = read_all(city)[0]
             rate, _, cost, _ = read_all(other)
             ratios.append(rate / beside)
             line(i + 1, f"{rate:,.0f}", f"{beside:,.0f}", f"{ratios[-1]:.2f}", f"{cost * 1e6:.2f}")

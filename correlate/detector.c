@@ -10,7 +10,8 @@ struct tg_detector {
 	const struct tg_rule *rule;
 	uint32_t rule_index;
 	struct tg_window_budget *budget;
-	struct tg_map *by_source; /* → struct tg_series */
+	struct tg_series **all;
+	uint32_t len, cap;
 	struct tg_series *touched;
 	size_t words;
 	int64_t due_us;             /* a horizon beyond this changes some series */
@@ -25,12 +26,9 @@ int tg_detector_new(const struct tg_rule *rule, uint32_t rule_index,
 	struct tg_window_budget *budget, struct tg_detector **ret)
 {
 	struct tg_detector *d = calloc(1, sizeof(*d));
-	int rc = d ? tg_map_new(0, &d->by_source) : -TG_ENOMEM;
 
-	if (rc) {
-		free(d);
-		return rc;
-	}
+	if (!d)
+		return -TG_ENOMEM;
 	d->rule = rule;
 	d->rule_index = rule_index;
 	d->budget = budget;
@@ -52,8 +50,17 @@ static void more_word(struct tg_detector *d)
 	d->budget->used++;
 }
 
-static void series_free(struct tg_detector *d, struct tg_series *s)
+/* Whoever walks over all series and may drop the one at hand goes from the last to the first: the
+ * last takes the place of one that is dropped. */
+static void drop(struct tg_detector *d, struct tg_series *s)
 {
+	struct tg_series **at = &tg_name_of(s->source)->series, *last = d->all[--d->len];
+
+	while (*at != s)
+		at = &(*at)->beside;
+	*at = s->beside;
+	d->all[s->number] = last;
+	last->number = s->number;
 	count_words(d, s->len);
 	tg_series_release(s);
 	free(s);
@@ -61,14 +68,11 @@ static void series_free(struct tg_detector *d, struct tg_series *s)
 
 void tg_detector_free(struct tg_detector *d)
 {
-	struct tg_series *s;
-	size_t pos = 0;
-
 	if (!d)
 		return;
-	while ((s = tg_map_next(d->by_source, &pos, NULL)))
-		series_free(d, s);
-	tg_map_free(d->by_source);
+	while (d->len)
+		drop(d, d->all[d->len - 1]);
+	free(d->all);
 	free(d);
 }
 
@@ -85,24 +89,53 @@ size_t tg_detector_words(const struct tg_detector *d)
 
 size_t tg_detector_count(const struct tg_detector *d)
 {
-	return tg_map_count(d->by_source);
+	return d->len;
+}
+
+static struct tg_series *find(const struct tg_detector *d, const char *source)
+{
+	struct tg_series *s = tg_name_of(source)->series;
+
+	while (s && s->owner != d)
+		s = s->beside;
+	return s;
+}
+
+static struct tg_series *add_series(struct tg_detector *d, const char *source)
+{
+	struct tg_name *name = tg_name_of(source);
+	struct tg_series *s;
+
+	if (d->len == d->cap) {
+		uint32_t cap = d->cap ? d->cap * 2 : 16;
+		struct tg_series **all = realloc(d->all, cap * sizeof(struct tg_series *));
+
+		if (!all)
+			return NULL;
+		d->all = all;
+		d->cap = cap;
+	}
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		return NULL;
+	s->source = source;
+	s->owner = d;
+	s->beside = name->series;
+	name->series = s;
+	s->number = d->len;
+	d->all[d->len++] = s;
+	return s;
 }
 
 static struct tg_series *series_of(struct tg_detector *d, const char *source, int64_t base_us)
 {
-	struct tg_slice key = tg_slice_cstr(source);
-	struct tg_series *s = tg_map_get(d->by_source, key);
+	struct tg_series *s = find(d, source);
 
 	if (s)
 		return s;
-	s = calloc(1, sizeof(*s));
-	if (s && tg_map_put(d->by_source, key, s)) {
-		free(s);
-		s = NULL;
-	}
+	s = add_series(d, source);
 	if (!s)
 		return NULL;
-	s->source = source;
 	s->base_us = base_us;
 	s->kept_floor_us = INT64_MIN;
 	s->due_us = INT64_MAX;
@@ -169,9 +202,10 @@ static bool counts(const struct tg_rule *rule, const struct tg_span *span, const
 	       (span->whole && rule->kind == TG_RULE_THRESHOLD && (w->flags & TG_WORD_BEYOND));
 }
 
-static void tell(
-	struct tg_detector *d, struct tg_series *s, const char *area, struct tg_findings *f)
+static void tell(struct tg_detector *d, struct tg_series *s, const struct tg_device *device,
+	struct tg_findings *f)
 {
+	const char *area = area_of(d->rule, device);
 	struct tg_story story = {.rule = d->rule_index,
 		.source = s->source,
 		.area = area ? area : s->source,
@@ -232,17 +266,12 @@ static void settle(struct tg_detector *d, struct tg_series *s, int64_t horizon_u
 			       : tg_silence_settle(d->rule, s, horizon_us));
 }
 
-static void drop(struct tg_detector *d, struct tg_series *s)
-{
-	(void)tg_map_remove(d->by_source, tg_slice_cstr(s->source));
-	series_free(d, s);
-}
-
 static int end_series(struct tg_detector *d, struct tg_series *s, const struct tg_detector_end *end,
 	struct tg_findings *f)
 {
 	const struct tg_registry *registry = end->registry;
-	const struct tg_device *device = registry ? tg_registry_find(registry, s->source) : NULL;
+	const struct tg_device *device =
+		registry ? tg_registry_device(registry, tg_name_of(s->source)) : NULL;
 	bool ours = is_ours(d, device, end->here);
 	int rc = judge(d, s, registry ? registry->zone : NULL, ours, end->horizon_us);
 
@@ -252,7 +281,7 @@ static int end_series(struct tg_detector *d, struct tg_series *s, const struct t
 	if (!f)
 		s->unsure = true;
 	else if (news(s))
-		tell(d, s, area_of(d->rule, device), f);
+		tell(d, s, device, f);
 	if (!ours && f) {
 		drop(d, s);
 		return 0;
@@ -265,13 +294,12 @@ static int end_series(struct tg_detector *d, struct tg_series *s, const struct t
 
 static void touch_due(struct tg_detector *d, int64_t horizon_us)
 {
-	struct tg_series *s;
-	size_t pos = 0;
-
 	if (horizon_us <= d->due_us)
 		return;
 	d->due_us = INT64_MAX;
-	while ((s = tg_map_next(d->by_source, &pos, NULL))) {
+	for (uint32_t i = 0; i < d->len; i++) {
+		struct tg_series *s = d->all[i];
+
 		if (s->due_us < horizon_us)
 			touch(d, s);
 		else if (s->due_us < d->due_us)
@@ -281,12 +309,9 @@ static void touch_due(struct tg_detector *d, int64_t horizon_us)
 
 static void touch_unsure(struct tg_detector *d)
 {
-	struct tg_series *s;
-	size_t pos = 0;
-
-	while ((s = tg_map_next(d->by_source, &pos, NULL)))
-		if (s->unsure)
-			touch(d, s);
+	for (uint32_t i = 0; i < d->len; i++)
+		if (d->all[i]->unsure)
+			touch(d, d->all[i]);
 }
 
 int tg_detector_end(struct tg_detector *d, const struct tg_detector_end *end, struct tg_findings *f)
@@ -317,11 +342,8 @@ void tg_detector_told(struct tg_detector *d, int64_t mark_us, int64_t next)
 
 void tg_detector_touch_all(struct tg_detector *d)
 {
-	struct tg_series *s;
-	size_t pos = 0;
-
-	while ((s = tg_map_next(d->by_source, &pos, NULL)))
-		touch(d, s);
+	for (uint32_t i = 0; i < d->len; i++)
+		touch(d, d->all[i]);
 }
 
 /* ---- storing and putting back ---- */
@@ -335,11 +357,10 @@ static bool is_empty(const struct tg_detector *d, const struct tg_series *s)
 
 void tg_detector_settle(struct tg_detector *d, int64_t floor_us)
 {
-	struct tg_series *s;
-	size_t pos = 0;
-
 	d->floor_us = floor_us;
-	while ((s = tg_map_next(d->by_source, &pos, NULL))) {
+	for (uint32_t i = d->len; i--;) {
+		struct tg_series *s = d->all[i];
+
 		settle(d, s, floor_us);
 		if (d->rule->kind == TG_RULE_THRESHOLD && s->base.at == s->len &&
 			tg_threshold_needed(d->rule, s) == s->len) {
@@ -369,15 +390,12 @@ static void store_series(
 bool tg_detector_store(
 	struct tg_detector *d, size_t *next, uint32_t most, bool pending, struct tg_segment *to)
 {
-	struct tg_series *s;
-
 	if (*next == 0 || to->floors_len == 0)
 		tg_segment_floor(to, d->rule_index, d->rule->print, d->floor_us);
 	while (to->words_len + to->bases_len < most) {
-		s = tg_map_next(d->by_source, next, NULL);
-		if (!s)
+		if (*next >= d->len)
 			return false;
-		store_series(d, s, pending, to);
+		store_series(d, d->all[(*next)++], pending, to);
 	}
 	return true;
 }
@@ -450,7 +468,7 @@ int tg_detector_recall_span(
 	struct tg_series *s;
 	uint32_t at;
 
-	if (tg_map_get(d->by_source, tg_slice_cstr(source)))
+	if (find(d, source))
 		return 0;
 	if (d->budget->used >= d->budget->max)
 		return -TG_EFULL;
@@ -484,11 +502,10 @@ static void forget_before(struct tg_detector *d, struct tg_series *s)
 
 void tg_detector_restored(struct tg_detector *d)
 {
-	struct tg_series *s;
-	size_t pos = 0;
-
 	d->unsure = true;
-	while ((s = tg_map_next(d->by_source, &pos, NULL))) {
+	for (uint32_t i = d->len; i--;) {
+		struct tg_series *s = d->all[i];
+
 		forget_before(d, s);
 		s->base_us = s->kept_floor_us > d->floor_us ? s->kept_floor_us : d->floor_us;
 		s->base.at = tg_series_at(s, s->base_us);

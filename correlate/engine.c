@@ -153,8 +153,7 @@ void engine_see(struct tg_engine *e, const tg_located_pb *loc, uint32_t type, bo
 		.event_us = loc->event->occurred_at_us,
 		.at = {loc->has_lon ? loc->lon : NAN, loc->has_lat ? loc->lat : NAN},
 		.reporter = reporter_hash(tg_event_reporter(loc->event)),
-		.cell = tg_names_get(
-			e->names, loc->grid_cell && loc->grid_cell[0] ? loc->grid_cell : NULL),
+		.cell = tg_names_text(e->names, loc->grid_cell),
 		.type = type,
 		.halo = halo,
 		.group = TG_GROUP_NONE,
@@ -202,10 +201,22 @@ struct asking {
 	const uint32_t *typed, *metric, *listeners; /* rule indexes */
 	size_t typed_len, metric_len, listeners_len;
 	const struct tg_device *device;
-	bool placed, triggered;
-	const char *source; /* interned, once somebody keeps it */
+	struct tg_name *source; /* NULL: no word of it was ever kept */
+	bool heard;             /* word is made */
 	struct tg_word word;
 };
+
+/* Names are only made for sources whose words are kept: the others may be any number. */
+static void ask_source(struct tg_engine *e, struct asking *a)
+{
+	const struct tg_registry *registry = e->shared.registry;
+	const char *id = a->loc->event->source_id ? a->loc->event->source_id : "";
+
+	a->source = tg_names_find(e->names, id);
+	if (registry)
+		a->device = a->source ? tg_registry_device(registry, a->source)
+				      : tg_registry_find(registry, id);
+}
 
 static bool ask_guard(struct tg_engine *e, struct asking *a)
 {
@@ -217,9 +228,7 @@ static bool ask_guard(struct tg_engine *e, struct asking *a)
 		return a->typed_len != 0;
 	if (ev->payload_case == TONGGUAN__V1__EVENT__PAYLOAD_READING && ev->reading->has_value)
 		a->metric = tg_guard_metric(e->shared.guard, ev->reading->metric, &a->metric_len);
-	a->device = e->shared.registry && ev->source_id
-			    ? tg_registry_find(e->shared.registry, ev->source_id)
-			    : NULL;
+	ask_source(e, a);
 	if (a->device && (e->shared.here < 0 || a->device->partition == e->shared.here)) {
 		a->listeners = a->device->listeners;
 		a->listeners_len = a->device->listeners_len;
@@ -227,14 +236,26 @@ static bool ask_guard(struct tg_engine *e, struct asking *a)
 	return a->typed_len || a->metric_len || a->listeners_len;
 }
 
+/* A device hardly moves: its cell is the one it was last in. */
+static const char *cell_of(struct tg_engine *e, struct tg_name *source, const char *cell)
+{
+	if (!source->cell || !cell || strcmp(source->cell, cell) != 0)
+		source->cell = tg_names_text(e->names, cell);
+	return source->cell;
+}
+
 static bool make_word(struct tg_engine *e, struct asking *a)
 {
 	const tg_located_pb *loc = a->loc;
 	const tg_event_pb *ev = loc->event;
 
-	if (a->source)
+	if (a->heard)
 		return true;
-	a->source = tg_names_get(e->names, ev->source_id ? ev->source_id : "");
+	if (!a->source)
+		a->source = tg_names_get(e->names, ev->source_id ? ev->source_id : "");
+	if (!a->source)
+		return false;
+	a->heard = true;
 	a->word = (struct tg_word){
 		.event_us = ev->occurred_at_us,
 		.value = ev->payload_case == TONGGUAN__V1__EVENT__PAYLOAD_READING &&
@@ -242,12 +263,11 @@ static bool make_word(struct tg_engine *e, struct asking *a)
 				 ? ev->reading->value
 				 : NAN,
 		.at = {loc->has_lon ? loc->lon : NAN, loc->has_lat ? loc->lat : NAN},
-		.cell = tg_names_get(
-			e->names, loc->grid_cell && loc->grid_cell[0] ? loc->grid_cell : NULL),
+		.cell = cell_of(e, a->source, loc->grid_cell),
 		.type = a->type,
 	};
 	memcpy(a->word.uid, loc->uid.data, sizeof(a->word.uid));
-	return a->source != NULL;
+	return true;
 }
 
 /* One rule that looks at a source's words. */
@@ -269,12 +289,12 @@ static void hear(struct tg_engine *e, uint32_t i, struct asking *a, struct tg_fi
 			a->word.value);
 	else
 		a->word.flags = 0;
-	switch (tg_detector_take(e->detectors[i], a->source, &a->word,
+	switch (tg_detector_take(e->detectors[i], a->source->text, &a->word,
 		tg_engine_horizon_us(e, rule), (uint32_t)f->traces_len)) {
 	case TG_DETECTOR_TAKEN:
 		counts->judged++;
 		e->since++;
-		tg_segment_word(&e->segment, i, rule->print, a->source, &a->word, false);
+		tg_segment_word(&e->segment, i, rule->print, a->source->text, &a->word, false);
 		break;
 	case TG_DETECTOR_REPEAT: counts->repeats++; break;
 	case TG_DETECTOR_LATE: counts->late++; break;

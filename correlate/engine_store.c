@@ -230,16 +230,16 @@ int tg_engine_recall(struct tg_engine *e, const tg_located_pb *loc)
 int tg_engine_recall_span(struct tg_engine *e, const char *rule_id, const char *source,
 	int64_t raised_us, const struct tg_word *word)
 {
+	struct tg_name *name = tg_names_get(e->names, source);
 	struct tg_word kept = *word;
 	int rc = 0;
 
-	source = tg_names_get(e->names, source);
-	kept.cell = tg_names_get(e->names, word->cell);
-	if (!source || (word->cell && !kept.cell))
+	kept.cell = tg_names_text(e->names, word->cell);
+	if (!name || (word->cell && word->cell[0] && !kept.cell))
 		return -TG_ENOMEM;
 	for (size_t i = 0; i < e->shared.rules->len && !rc; i++)
 		if (e->detectors[i] && strcmp(e->shared.rules->rules[i]->id, rule_id) == 0)
-			rc = tg_detector_recall_span(e->detectors[i], source, raised_us, &kept);
+			rc = tg_detector_recall_span(e->detectors[i], name->text, raised_us, &kept);
 	if (rc == -TG_EFULL) {
 		e->shared.counts->full++;
 		rc = 0;

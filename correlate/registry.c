@@ -6,6 +6,13 @@
 #include "base/json.h"
 #include "correlate/rule.h"
 
+static uint64_t new_serial(void)
+{
+	static _Atomic uint64_t last;
+
+	return ++last;
+}
+
 int tg_registry_new(struct tg_registry **ret)
 {
 	struct tg_registry *r = calloc(1, sizeof(*r));
@@ -15,6 +22,7 @@ int tg_registry_new(struct tg_registry **ret)
 		free(r);
 		return rc;
 	}
+	r->serial = new_serial();
 	*ret = r;
 	return 0;
 }
@@ -88,6 +96,7 @@ int tg_registry_add(struct tg_registry *r, struct tg_slice id, struct tg_slice s
 	d->partition = partition;
 	read_limits(d, limits);
 	device_free(tg_map_remove(r->devices, id));
+	r->serial = new_serial();
 	if (d->id)
 		rc = tg_map_put(r->devices, id, d);
 	if (rc)
@@ -127,6 +136,15 @@ int tg_registry_bind(struct tg_registry *r, const struct tg_ruleset *rules)
 const struct tg_device *tg_registry_find(const struct tg_registry *r, const char *id)
 {
 	return tg_map_get(r->devices, tg_slice_cstr(id));
+}
+
+const struct tg_device *tg_registry_device(const struct tg_registry *r, struct tg_name *name)
+{
+	if (name->registry != r->serial) {
+		name->device = tg_registry_find(r, name->text);
+		name->registry = r->serial;
+	}
+	return name->device;
 }
 
 const struct tg_limits *tg_device_limits(const struct tg_device *d, const char *metric)

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/map.h"
+#include "correlate/names.h"
 
 struct tg_limits {
 	char *metric;
@@ -25,6 +26,7 @@ struct tg_device {
 
 struct tg_registry {
 	struct tg_map *devices; /* id → struct tg_device */
+	uint64_t serial;        /* no other state of any registry has it */
 	struct tg_zone *zone;   /* the city's; NULL: UTC */
 	int64_t version;        /* of the city; 0: none is loaded */
 	double halo_m;
@@ -41,6 +43,8 @@ TG_MUST int tg_registry_add(struct tg_registry *r, struct tg_slice id, struct tg
 struct tg_ruleset;
 TG_MUST int tg_registry_bind(struct tg_registry *r, const struct tg_ruleset *rules);
 const struct tg_device *tg_registry_find(const struct tg_registry *r, const char *id); /* or NULL */
+/* The same for a name, which remembers it. */
+const struct tg_device *tg_registry_device(const struct tg_registry *r, struct tg_name *name);
 const struct tg_limits *tg_device_limits(
 	const struct tg_device *d, const char *metric); /* or NULL */
 /* `*` stands for any text, `?` for one byte; no other sign is special. */

@@ -1,8 +1,10 @@
+#include "correlate/segment.h"
+
+#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "correlate/reader.h"
-#include "correlate/segment.h"
 
 #define FORM         2
 #define FORM_EVENTS  1 /* of a version without series: events alone */
@@ -11,62 +13,8 @@
 #define FLAG_SETTLED 128 /* beside the flags of a word */
 #define CELL_NONE    UINT16_MAX
 #define RULES_MAX    255 /* windows that one event may be in */
-
-struct name {
-	uint64_t stamp; /* of the segment in which `local` holds */
-	uint16_t local;
-	char text[];
-};
-
-struct tg_names {
-	struct tg_map *map;
-	uint64_t stamp; /* the last one given to a segment */
-};
-
-int tg_names_new(struct tg_names **ret)
-{
-	struct tg_names *names = calloc(1, sizeof(*names));
-	int rc = names ? tg_map_new(0, &names->map) : -TG_ENOMEM;
-
-	if (rc) {
-		free(names);
-		return rc;
-	}
-	*ret = names;
-	return 0;
-}
-
-void tg_names_free(struct tg_names *names)
-{
-	size_t pos = 0;
-	void *n;
-
-	if (!names)
-		return;
-	while ((n = tg_map_next(names->map, &pos, NULL)))
-		free(n);
-	tg_map_free(names->map);
-	free(names);
-}
-
-const char *tg_names_get(struct tg_names *names, const char *text)
-{
-	struct tg_slice key = tg_slice_cstr(text);
-	struct name *n;
-
-	if (!text)
-		return NULL;
-	n = tg_map_get(names->map, key);
-	if (n)
-		return n->text;
-	n = calloc(1, sizeof(*n) + key.len + 1);
-	if (!n || tg_map_put(names->map, key, n)) {
-		free(n);
-		return NULL;
-	}
-	memcpy(n->text, text, key.len);
-	return n->text;
-}
+#define EVENT_BYTES  56  /* before its rules */
+#define WORD_BYTES   55  /* after its key */
 
 int tg_segment_init(struct tg_segment *s, struct tg_names *names, size_t rules_len)
 {
@@ -99,24 +47,18 @@ void tg_segment_reset(struct tg_segment *s)
 	s->prints_len = s->cells_len = 0;
 	s->len = s->floors_len = s->bases_len = s->words_len = 0;
 	s->newest_us = INT64_MIN;
-	s->stamp = ++s->names->stamp;
+	s->stamp = tg_names_stamp(s->names);
 	s->rc = 0;
-}
-
-/* cell lies in the text of a struct name. */
-static struct name *name_of(const char *cell)
-{
-	return (struct name *)(void *)((char *)(uintptr_t)cell - offsetof(struct name, text));
 }
 
 static uint16_t cell_number(struct tg_segment *s, const char *cell)
 {
-	struct name *n;
+	struct tg_name *n;
 	size_t len;
 
 	if (!cell)
 		return CELL_NONE;
-	n = name_of(cell);
+	n = tg_name_of(cell);
 	if (n->stamp == s->stamp)
 		return n->local;
 	len = strlen(cell);
@@ -139,30 +81,59 @@ static uint16_t rule_number(struct tg_segment *s, uint32_t rule, uint64_t print)
 	return (uint16_t)(s->rule_local[rule] - 1);
 }
 
+static char *put_u16(char *p, uint16_t v)
+{
+	v = htobe16(v);
+	memcpy(p, &v, sizeof(v));
+	return p + sizeof(v);
+}
+
+static char *put_u32(char *p, uint32_t v)
+{
+	v = htobe32(v);
+	memcpy(p, &v, sizeof(v));
+	return p + sizeof(v);
+}
+
+static char *put_u64(char *p, uint64_t v)
+{
+	v = htobe64(v);
+	memcpy(p, &v, sizeof(v));
+	return p + sizeof(v);
+}
+
+static char *put_f64(char *p, double v)
+{
+	uint64_t bits;
+
+	memcpy(&bits, &v, sizeof(bits));
+	return put_u64(p, bits);
+}
+
+static char *put_uid(char *p, const uint8_t uid[16])
+{
+	memcpy(p, uid, 16);
+	return p + 16;
+}
+
 static void put_event(struct tg_segment *s, const struct tg_seen *seen, uint16_t cell, size_t n)
 {
 	struct tg_buf *b = &s->events;
-	uint8_t flags =
-		(uint8_t)((seen->halo ? FLAG_HALO : 0) | (seen->waiting ? FLAG_WAITING : 0));
-	int rc = tg_buf_add(b, seen->uid, 16);
+	char *p;
 
-	if (!rc)
-		rc = tg_buf_put_u64(b, (uint64_t)seen->event_us);
-	if (!rc)
-		rc = tg_buf_put_f64(b, seen->at.lon);
-	if (!rc)
-		rc = tg_buf_put_f64(b, seen->at.lat);
-	if (!rc)
-		rc = tg_buf_put_u64(b, seen->reporter);
-	if (!rc)
-		rc = tg_buf_put_u32(b, seen->type);
-	if (!rc)
-		rc = tg_buf_put_u16(b, cell);
-	if (!rc)
-		rc = tg_buf_put_u8(b, flags);
-	if (!rc)
-		rc = tg_buf_put_u8(b, (uint8_t)n);
-	s->rc = rc;
+	s->rc = tg_buf_reserve(b, EVENT_BYTES + n * 2);
+	if (s->rc)
+		return;
+	p = put_uid(b->data + b->len, seen->uid);
+	p = put_u64(p, (uint64_t)seen->event_us);
+	p = put_f64(p, seen->at.lon);
+	p = put_f64(p, seen->at.lat);
+	p = put_u64(p, seen->reporter);
+	p = put_u32(p, seen->type);
+	p = put_u16(p, cell);
+	*p++ = (char)((seen->halo ? FLAG_HALO : 0) | (seen->waiting ? FLAG_WAITING : 0));
+	*p = (char)n;
+	b->len += EVENT_BYTES;
 }
 
 void tg_segment_add(struct tg_segment *s, const struct tg_seen *seen, const uint32_t *rules,
@@ -246,27 +217,25 @@ void tg_segment_word(struct tg_segment *s, uint32_t rule, uint64_t print, const 
 {
 	struct tg_buf *b = &s->words;
 	uint16_t cell;
-	int rc;
+	char *p;
 
 	if (!put_key(s, b, rule, print, source))
 		return;
 	cell = cell_number(s, word->cell);
-	rc = tg_buf_put_u8(b, (uint8_t)(word->flags | (settled ? FLAG_SETTLED : 0)));
-	if (!rc)
-		rc = tg_buf_add(b, word->uid, 16);
-	if (!rc)
-		rc = tg_buf_put_u64(b, (uint64_t)word->event_us);
-	if (!rc)
-		rc = tg_buf_put_f64(b, word->value);
-	if (!rc)
-		rc = tg_buf_put_f64(b, word->at.lon);
-	if (!rc)
-		rc = tg_buf_put_f64(b, word->at.lat);
-	if (!rc)
-		rc = tg_buf_put_u32(b, word->type);
-	if (!rc)
-		rc = tg_buf_put_u16(b, cell);
-	s->rc = rc;
+	if (!s->rc)
+		s->rc = tg_buf_reserve(b, WORD_BYTES);
+	if (s->rc)
+		return;
+	p = b->data + b->len;
+	*p++ = (char)(word->flags | (settled ? FLAG_SETTLED : 0));
+	p = put_uid(p, word->uid);
+	p = put_u64(p, (uint64_t)word->event_us);
+	p = put_f64(p, word->value);
+	p = put_f64(p, word->at.lon);
+	p = put_f64(p, word->at.lat);
+	p = put_u32(p, word->type);
+	(void)put_u16(p, cell);
+	b->len += WORD_BYTES;
 	s->words_len++;
 	if (word->event_us > s->newest_us)
 		s->newest_us = word->event_us;
@@ -331,13 +300,15 @@ static int read_tables(struct reading *g, struct tg_names *names)
 		char text[256] = "";
 		size_t len = (size_t)tg_read_uint(&g->r, 1);
 		const char *at = tg_read_bytes(&g->r, len);
+		struct tg_name *name;
 
 		if (!at)
 			break;
 		memcpy(text, at, len);
-		g->cells[i] = tg_names_get(names, text);
-		if (!g->cells[i])
+		name = tg_names_get(names, text);
+		if (!name)
 			return -TG_ENOMEM;
+		g->cells[i] = name->text;
 	}
 	return g->r.bad ? -TG_EPARSE : 0;
 }

@@ -2,22 +2,15 @@
  *
  * Starts with the offset and a chunk number (so that no two segments are equal), then the prints of
  * the rules and the names (cells, sources) that occur, then the events, each once with the rules
- * whose windows hold it: 53 bytes and 2 for each rule. Then floors, each of one rule: the bases
+ * whose windows hold it: 56 bytes and 2 for each rule. Then floors, each of one rule: the bases
  * that follow say how its series stood there, and the words that are part of them are all that is
  * needed of what was before it. Then words of series, 59 bytes each. All numbers big-endian. */
 #ifndef TG_CORRELATE_SEGMENT_H
 #define TG_CORRELATE_SEGMENT_H
 
-#include "base/map.h"
+#include "correlate/names.h"
 #include "correlate/series.h"
 #include "correlate/window.h"
-
-/* A set of names that live as long as it does. */
-struct tg_names;
-TG_MUST int tg_names_new(struct tg_names **ret);
-void tg_names_free(struct tg_names *names);
-/* The one copy of that text; NULL for NULL, or when memory is out. */
-const char *tg_names_get(struct tg_names *names, const char *text);
 
 struct tg_segment {
 	struct tg_names *names; /* cells are from here */

@@ -53,7 +53,10 @@ struct tg_track {
 };
 
 struct tg_series {
-	const char *source;    /* interned */
+	const char *source;       /* a name's text */
+	struct tg_series *beside; /* the next of that name */
+	struct tg_detector *owner;
+	uint32_t number;       /* among the owner's */
 	struct tg_word *words; /* by (event_us, uid) */
 	uint32_t len, cap;
 	struct tg_track base, head; /* settled up to; walked up to */

@@ -1,10 +1,10 @@
-/* Events lie in a ring by sequence number; two hash tables chain through them, by uid and by cell
- * of about the radius.
+/* Events lie in a ring by sequence number; two hash tables chain through them, by uid and by cell.
  *
- * Cells: bands of latitude as high as the radius; within a band the circle is cut into so many
- * parts that each is at least the radius wide at the band's far side from the equator. So a disc
- * touches three bands, and in each the few cells that its width in longitude there covers. The
- * cells only choose candidates: the distance decides. */
+ * Cells: bands of latitude twice as high as the radius; within a band the circle is cut into parts
+ * that are each at least as wide as the widest disc there. So a disc touches two bands, and in each
+ * two cells, which lie side by side in the table. The cells only choose candidates: the distance
+ * decides. Chains go from new to old and are cut where an event is no longer held, so that
+ * forgetting one costs nothing. */
 #include <assert.h>
 #include <math.h>
 #include <stdlib.h>
@@ -13,16 +13,29 @@
 #include "correlate/window.h"
 
 #define RING_MIN 256
+#define SPREAD   4    /* heads of chains for each slot of the ring: most are empty */
+#define ZONE_DEG 0.25 /* bands share their figures over about that much latitude */
+#define ZONES    2
+
+/* Bands of about the same latitude: a disc's figures at their narrowest place serve them all. */
+struct zone {
+	int64_t number;
+	int64_t cells;   /* in each of its bands */
+	double half_deg; /* half the width in longitude of a disc whose centre lies in it */
+};
 
 struct tg_window {
 	double radius_m;
+	double reach_deg; /* the radius as an angle, a hair wider */
 	double band_deg;  /* height of a band */
-	double reach_rad; /* the radius as an angle, a hair wider */
+	int64_t zone_bands;
+	struct zone zones[ZONES]; /* those last asked for, by number */
 	struct tg_window_budget *budget;
 	struct tg_seen *ring;
 	uint32_t mask; /* capacity − 1 */
+	uint32_t heads_mask;
 	uint32_t first, end;
-	uint32_t *places, *uids; /* chain heads, one a slot of the ring */
+	uint32_t *places, *uids; /* chain heads */
 };
 
 static double rad(double deg)
@@ -35,15 +48,35 @@ static int64_t band_of(const struct tg_window *w, double lat)
 	return (int64_t)floor((lat + 90) / w->band_deg);
 }
 
-/* Cells in a band: as wide as the radius where the band is narrowest; one at the poles. */
-static int64_t cells_of(const struct tg_window *w, int64_t band)
+/* Half the width in longitude of a disc with its centre at most so far from the equator; a half
+ * circle near a pole. */
+static double half_width_deg(const struct tg_window *w, double lat)
 {
-	double low = fabs((double)band * w->band_deg - 90),
-	       high = fabs((double)(band + 1) * w->band_deg - 90);
-	double width = cos(rad(fmin(90, fmax(low, high))));
-	int64_t n = (int64_t)floor(360 * width / w->band_deg);
+	double up = cos(rad(lat)), reach = sin(rad(w->reach_deg));
 
-	return n < 1 ? 1 : n;
+	if (fabs(lat) + w->reach_deg >= 90 || reach >= up)
+		return 180;
+	return asin(reach / up) * (180 / M_PI) + 1e-9;
+}
+
+static struct zone make_zone(const struct tg_window *w, int64_t number)
+{
+	double low = (double)(number * w->zone_bands) * w->band_deg - 90;
+	double high = (double)((number + 1) * w->zone_bands) * w->band_deg - 90;
+	double half = half_width_deg(w, fmin(90, fmax(fabs(low), fabs(high))));
+	int64_t n = (int64_t)floor(360 / (2 * half));
+
+	return (struct zone){number, n < 1 ? 1 : n, half};
+}
+
+static const struct zone *zone_of(struct tg_window *w, int64_t band)
+{
+	int64_t number = band / w->zone_bands;
+	struct zone *z = &w->zones[number % ZONES];
+
+	if (z->number != number)
+		*z = make_zone(w, number);
+	return z;
 }
 
 static int64_t cell_of(double lon, int64_t cells)
@@ -59,10 +92,12 @@ static uint64_t place_name(int64_t band, int64_t cell)
 	return (uint64_t)band << 32 | (uint64_t)cell;
 }
 
+/* Neighbours in a band are neighbours here. */
 static uint32_t place_slot(const struct tg_window *w, uint64_t place)
 {
-	place *= UINT64_C(0x9E3779B97F4A7C15);
-	return (uint32_t)(place >> 32) & w->mask;
+	uint64_t band = (place >> 32) * UINT64_C(0x9E3779B97F4A7C15);
+
+	return ((uint32_t)(band >> 32) + (uint32_t)place) & w->heads_mask;
 }
 
 /* The uid's tail is a hash already. */
@@ -71,51 +106,37 @@ static uint32_t uid_slot(const struct tg_window *w, const uint8_t uid[16])
 	uint32_t tail;
 
 	memcpy(&tail, uid + 12, sizeof(tail));
-	return tail & w->mask;
+	return tail & w->heads_mask;
+}
+
+static bool holds(const struct tg_window *w, uint32_t seq)
+{
+	return seq - w->first < w->end - w->first;
 }
 
 struct tg_seen *tg_window_at(const struct tg_window *w, uint32_t seq)
 {
-	assert(seq - w->first < w->end - w->first);
+	assert(holds(w, seq));
 	return &w->ring[seq & w->mask];
 }
 
 static void link_in(struct tg_window *w, uint32_t seq)
 {
 	struct tg_seen *s = &w->ring[seq & w->mask];
-	uint32_t *head = &w->places[place_slot(w, s->place)];
+	uint32_t *place = &w->places[place_slot(w, s->place)], *uid = &w->uids[uid_slot(w, s->uid)];
 
-	s->place_prev = TG_SEQ_NONE;
-	s->place_next = *head;
-	if (*head != TG_SEQ_NONE)
-		w->ring[*head & w->mask].place_prev = seq;
-	*head = seq;
-	head = &w->uids[uid_slot(w, s->uid)];
-	s->uid_next = *head;
-	*head = seq;
-}
-
-static void unlink_out(struct tg_window *w, uint32_t seq)
-{
-	struct tg_seen *s = &w->ring[seq & w->mask];
-	uint32_t *at = &w->uids[uid_slot(w, s->uid)];
-
-	if (s->place_prev == TG_SEQ_NONE)
-		w->places[place_slot(w, s->place)] = s->place_next;
-	else
-		w->ring[s->place_prev & w->mask].place_next = s->place_next;
-	if (s->place_next != TG_SEQ_NONE)
-		w->ring[s->place_next & w->mask].place_prev = s->place_prev;
-	while (*at != seq)
-		at = &w->ring[*at & w->mask].uid_next;
-	*at = s->uid_next;
+	s->place_next = *place;
+	*place = seq;
+	s->uid_next = *uid;
+	*uid = seq;
 }
 
 /* A ring of that capacity, with the events renumbered from 0. */
 static int rebuild(struct tg_window *w, uint32_t cap)
 {
+	size_t heads = (size_t)cap * SPREAD;
 	struct tg_seen *ring = malloc(cap * sizeof(*ring));
-	uint32_t *places = malloc(cap * sizeof(*places)), *uids = malloc(cap * sizeof(*uids));
+	uint32_t *places = malloc(heads * sizeof(*places)), *uids = malloc(heads * sizeof(*uids));
 	uint32_t count = w->end - w->first;
 
 	assert(count <= cap);
@@ -127,8 +148,8 @@ static int rebuild(struct tg_window *w, uint32_t cap)
 	}
 	for (uint32_t i = 0; i < count; i++)
 		ring[i] = w->ring[(w->first + i) & w->mask];
-	memset(places, 0xff, cap * sizeof(*places));
-	memset(uids, 0xff, cap * sizeof(*uids));
+	memset(places, 0xff, heads * sizeof(*places));
+	memset(uids, 0xff, heads * sizeof(*uids));
 	free(w->ring);
 	free(w->places);
 	free(w->uids);
@@ -136,6 +157,7 @@ static int rebuild(struct tg_window *w, uint32_t cap)
 	w->places = places;
 	w->uids = uids;
 	w->mask = cap - 1;
+	w->heads_mask = (uint32_t)(heads - 1);
 	w->first = 0;
 	w->end = count;
 	for (uint32_t seq = 0; seq != count; seq++)
@@ -151,8 +173,11 @@ int tg_window_new(double radius_m, struct tg_window_budget *budget, struct tg_wi
 		return -TG_ENOMEM;
 	w->radius_m = radius_m;
 	w->budget = budget;
-	w->reach_rad = radius_m / TG_EARTH_RADIUS_M * (1 + 1e-9) + 1e-12;
-	w->band_deg = w->reach_rad * (180 / M_PI);
+	w->reach_deg = (radius_m / TG_EARTH_RADIUS_M * (1 + 1e-9) + 1e-12) * (180 / M_PI);
+	w->band_deg = 2 * w->reach_deg;
+	w->zone_bands = w->band_deg < ZONE_DEG ? (int64_t)(ZONE_DEG / w->band_deg) : 1;
+	for (int i = 0; i < ZONES; i++)
+		w->zones[i].number = -1;
 	if (rebuild(w, RING_MIN)) {
 		free(w);
 		return -TG_ENOMEM;
@@ -188,7 +213,7 @@ int tg_window_append(struct tg_window *w, const struct tg_seen *seen, uint32_t *
 	}
 	s = &w->ring[w->end & w->mask];
 	*s = *seen;
-	s->place = place_name(band, cell_of(seen->at.lon, cells_of(w, band)));
+	s->place = place_name(band, cell_of(seen->at.lon, zone_of(w, band)->cells));
 	link_in(w, w->end);
 	w->budget->used++;
 	*ret_seq = w->end++;
@@ -199,15 +224,14 @@ uint32_t tg_window_find(const struct tg_window *w, const uint8_t uid[16])
 {
 	uint32_t seq = w->uids[uid_slot(w, uid)];
 
-	while (seq != TG_SEQ_NONE && memcmp(w->ring[seq & w->mask].uid, uid, 16) != 0)
+	while (holds(w, seq) && memcmp(w->ring[seq & w->mask].uid, uid, 16) != 0)
 		seq = w->ring[seq & w->mask].uid_next;
-	return seq;
+	return holds(w, seq) ? seq : TG_SEQ_NONE;
 }
 
 void tg_window_expire(struct tg_window *w, int64_t before_us)
 {
 	while (w->first != w->end && w->ring[w->first & w->mask].event_us < before_us) {
-		unlink_out(w, w->first);
 		w->first++;
 		w->budget->used--;
 	}
@@ -244,44 +268,38 @@ static int add_hit(struct tg_hits *hits, uint32_t seq)
 }
 
 struct query {
-	const struct tg_window *w;
+	struct tg_window *w;
 	struct tg_lonlat at;
 	int64_t from_us, to_us;
 	struct tg_hits *ret;
 };
 
+static bool is_near(const struct query *q, const struct tg_seen *s)
+{
+	if (s->at.lon == q->at.lon && s->at.lat == q->at.lat)
+		return true;
+	return fabs(s->at.lat - q->at.lat) <= q->w->reach_deg &&
+	       tg_geo_distance_m(s->at, q->at) <= q->w->radius_m;
+}
+
 static int query_cell(const struct query *q, uint64_t place)
 {
 	const struct tg_window *w = q->w;
 
-	for (uint32_t seq = w->places[place_slot(w, place)]; seq != TG_SEQ_NONE;
+	for (uint32_t seq = w->places[place_slot(w, place)]; holds(w, seq);
 		seq = w->ring[seq & w->mask].place_next) {
 		const struct tg_seen *s = &w->ring[seq & w->mask];
 
-		if (s->place != place || s->event_us < q->from_us || s->event_us > q->to_us ||
-			fabs(s->at.lat - q->at.lat) > w->band_deg ||
-			tg_geo_distance_m(s->at, q->at) > w->radius_m)
-			continue;
-		if (add_hit(q->ret, seq))
+		if (s->place == place && s->event_us >= q->from_us && s->event_us <= q->to_us &&
+			is_near(q, s) && add_hit(q->ret, seq))
 			return -TG_ENOMEM;
 	}
 	return 0;
 }
 
-/* Half the width in longitude of a disc of the radius around a point at that latitude; a half
- * circle near a pole. */
-static double half_width_deg(const struct tg_window *w, double lat)
-{
-	double up = cos(rad(lat)), reach = sin(w->reach_rad);
-
-	if (fabs(rad(lat)) + w->reach_rad >= M_PI / 2 || reach >= up)
-		return 180;
-	return asin(reach / up) * (180 / M_PI) + 1e-9;
-}
-
 static int query_band(const struct query *q, int64_t band, double half_deg)
 {
-	int64_t cells = cells_of(q->w, band);
+	int64_t cells = zone_of(q->w, band)->cells;
 	int64_t from = cell_of(q->at.lon - half_deg, cells),
 		to = cell_of(q->at.lon + half_deg, cells);
 	int64_t n = to - from;
@@ -296,18 +314,18 @@ static int query_band(const struct query *q, int64_t band, double half_deg)
 	return rc;
 }
 
-int tg_window_query(const struct tg_window *w, struct tg_lonlat at, int64_t from_us, int64_t to_us,
+int tg_window_query(struct tg_window *w, struct tg_lonlat at, int64_t from_us, int64_t to_us,
 	struct tg_hits *ret)
 {
 	struct query q = {w, at, from_us, to_us, ret};
-	double half_deg = half_width_deg(w, at.lat);
-	int64_t band = band_of(w, at.lat);
+	double half_deg = zone_of(w, band_of(w, at.lat))->half_deg;
+	int64_t first = band_of(w, fmax(at.lat - w->reach_deg, -90)),
+		last = band_of(w, fmin(at.lat + w->reach_deg, 90));
 	int rc = 0;
 
 	ret->len = 0;
-	for (int64_t b = band - 1; b <= band + 1 && !rc; b++)
-		if (b >= 0 && (double)b * w->band_deg <= 180)
-			rc = query_band(&q, b, half_deg);
+	for (int64_t band = first; band <= last && !rc; band++)
+		rc = query_band(&q, band, half_deg);
 	return rc;
 }
 

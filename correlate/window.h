@@ -16,23 +16,23 @@
 #define TG_SEQ_NONE   UINT32_MAX
 #define TG_GROUP_NONE UINT32_MAX
 
-/* What a window keeps of an event. */
+/* What a window keeps of an event; first what a look around reads of all that are near. */
 struct tg_seen {
 	uint8_t uid[16];
 	int64_t event_us;
 	struct tg_lonlat at;
+	/* the window's */
+	uint64_t place;
+	uint32_t place_next, uid_next;
+	/* the detector's */
+	uint32_t support;  /* events within R and [t − W, t], itself included */
+	uint32_t group;    /* label of the incident it belongs to here, or TG_GROUP_NONE */
 	uint64_t reporter; /* hash */
 	const char *cell;  /* interned; NULL outside the grid */
 	uint32_t type;     /* TG_TYPE_NONE without one */
 	bool halo;         /* a neighbour's copy: counts, is never a core here */
-	/* the detector's */
-	bool core;
-	bool waiting;     /* restored from history but not yet judged */
-	uint32_t support; /* events within R and [t − W, t], itself included */
-	uint32_t group;   /* label of the incident it belongs to here, or TG_GROUP_NONE */
-	/* the window's */
-	uint64_t place;
-	uint32_t place_next, place_prev, uid_next;
+	bool core;         /* the detector's */
+	bool waiting;      /* restored from history but not yet judged */
 };
 
 /* How many events all windows of the process hold, and may. */
@@ -64,7 +64,7 @@ uint32_t tg_window_first(const struct tg_window *w);
 uint32_t tg_window_end(const struct tg_window *w);
 /* All events within the window's radius of a place (haversine) and in [from_us, to_us]. ret is
  * emptied first. */
-TG_MUST int tg_window_query(const struct tg_window *w, struct tg_lonlat at, int64_t from_us,
+TG_MUST int tg_window_query(struct tg_window *w, struct tg_lonlat at, int64_t from_us,
 	int64_t to_us, struct tg_hits *ret);
 void tg_hits_release(struct tg_hits *hits);
 
