@@ -195,6 +195,11 @@ static const char *area_of(const struct tg_rule *rule, const struct tg_device *d
 	return strcmp(rule->fold_by, "street") == 0 ? device->street : device->district;
 }
 
+static const struct tg_limits *limits_of(const struct tg_rule *rule, const struct tg_device *device)
+{
+	return rule->device_limits && device ? tg_device_limits(device, rule->metric) : NULL;
+}
+
 static bool counts(const struct tg_rule *rule, const struct tg_span *span, const struct tg_word *w,
 	uint32_t at)
 {
@@ -209,6 +214,7 @@ static void tell(struct tg_detector *d, struct tg_series *s, const struct tg_dev
 	struct tg_story story = {.rule = d->rule_index,
 		.source = s->source,
 		.area = area ? area : s->source,
+		.limits = limits_of(d->rule, device),
 		.from_us = s->base_us,
 		.trigger = s->many ? 0 : s->trigger};
 

@@ -307,6 +307,10 @@ static void write_stories(
 		tg_jw_str(w, "rule", rules->rules[s->rule]->id);
 		tg_jw_str(w, "source", s->source);
 		tg_jw_str(w, "area", s->area);
+		if (s->limits && s->limits->has_above)
+			tg_jw_dbl(w, "above", s->limits->above);
+		if (s->limits && s->limits->has_below)
+			tg_jw_dbl(w, "below", s->limits->below);
 		tg_jw_int(w, "from_us", s->from_us);
 		tg_jw_str(w, "tp", trace[0] ? trace : NULL);
 		tg_jw_array(w, "spans");

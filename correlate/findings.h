@@ -4,6 +4,7 @@
 #ifndef TG_CORRELATE_FINDINGS_H
 #define TG_CORRELATE_FINDINGS_H
 
+#include "correlate/registry.h"
 #include "correlate/rule.h"
 #include "correlate/series.h"
 #include "correlate/window.h"
@@ -29,7 +30,8 @@ struct tg_single {
  * before are as they were told, but one that is said to continue may have ended. */
 struct tg_story {
 	uint32_t rule;
-	const char *source, *area; /* area: what folds; the source itself where nothing does */
+	const char *source, *area;      /* area: what folds; the source itself where nothing does */
+	const struct tg_limits *limits; /* the device's own, where those count */
 	int64_t from_us;
 	uint32_t trigger;
 	uint32_t spans, spans_len; /* in the findings' spans */

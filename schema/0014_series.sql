@@ -8,6 +8,8 @@ CREATE TABLE tongguan.incident_span (
 	raised_at      timestamptz NOT NULL,
 	cleared_at     timestamptz,              -- NULL: it stands
 	cleared_value  double precision,         -- of the reading that cleared it
+	above          double precision,         -- the device's own limits, where they count
+	below          double precision,
 	area           text NOT NULL,            -- what folds: a street's or district's code, else the source itself
 	part           integer NOT NULL,         -- the partition that told it
 	incident_id    uuid REFERENCES tongguan.incident (incident_id),
@@ -83,10 +85,11 @@ BEGIN
 			CONTINUE;
 		END IF;
 		SELECT array_agg((m ->> 'u')::uuid) INTO their FROM jsonb_array_elements(one -> 'm') m;
-		INSERT INTO tongguan.incident_span AS s (rule_id, source_id, raised_at, cleared_at, cleared_value, area, part, incident_id,
-				uids, members)
+		INSERT INTO tongguan.incident_span AS s (rule_id, source_id, raised_at, cleared_at, cleared_value, above, below, area, part,
+				incident_id, uids, members)
 			-- A span that took another's place takes its incident too.
-			SELECT rule, source, at, ends, (one ->> 'cv')::float8, story ->> 'area', (batch ->> 'part')::integer,
+			SELECT rule, source, at, ends, (one ->> 'cv')::float8, (story ->> 'above')::float8, (story ->> 'below')::float8,
+				story ->> 'area', (batch ->> 'part')::integer,
 				(SELECT o.incident_id FROM tongguan.incident_span o WHERE o.rule_id = rule AND o.source_id = source
 					AND o.raised_at >= from_at AND o.uids && their ORDER BY o.raised_at LIMIT 1), their, one -> 'm'
 			ON CONFLICT (rule_id, source_id, raised_at) DO UPDATE SET cleared_at = excluded.cleared_at,
@@ -132,7 +135,7 @@ BEGIN
 		SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object('source_id', x.source_id,
 				'since', to_char(x.raised_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
 				'until', to_char(x.cleared_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-				'cleared_value', x.cleared_value,
+				'above', x.above, 'below', x.below, 'cleared_value', x.cleared_value,
 				CASE def ->> 'kind' WHEN 'silence' THEN 'last_heard' ELSE 'readings' END,
 				(SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object('event_uid', m.u, 'value', m.v,
 					'at', to_char(tongguan.us_to_time(m.t) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))) ORDER BY m.t, m.u)

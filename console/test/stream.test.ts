@@ -69,8 +69,10 @@ test("a chart's subject, window, limits and ticks", () => {
 	assert.equal(windowAround(subject, silent).to, Date.parse(at(50)) + 90 * 60_000);
 	assert.equal(momentOf(incident({ kind: "threshold", spans: [{ source_id: "d-7", since: at(4) }] }), subject)?.silent, null);
 	assert.equal(unitOf({ source_id: "d", event_id: "1", source_kind: "sensor", occurred_at: at(0), metric: "level_cm" }), "cm");
-	assert.deepEqual(limitsOf(incident({ parameters: { above: 150, clear_below: 120 } })), { limit: 150, clear: 120 });
-	assert.deepEqual(limitsOf(null), { limit: null, clear: null });
+	assert.deepEqual(limitsOf(incident({ parameters: { above: 150, clear_below: 120 } }), subject), { limit: 150, clear: 120 });
+	assert.deepEqual(limitsOf(incident({ parameters: { limits: "device" }, spans: [{ source_id: "other", above: 1 }, { source_id: "d-7", above: 55 }] }), subject),
+		{ limit: 55, clear: null });
+	assert.deepEqual(limitsOf(null, subject), { limit: null, clear: null });
 	assert.deepEqual(ticks(48, 205, 4), [50, 100, 150, 200]);
 	const many = Array.from({ length: 5000 }, (_, i) => ({ at: i, value: i === 2500 ? 99 : i % 7 }));
 	const few = thin(many, 300);

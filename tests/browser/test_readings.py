@@ -8,19 +8,20 @@ from harness import City, Role, now_us, wait_for
 from playwright.sync_api import expect
 
 S = 1_000_000
-FLOODED, SILENT = "xh-water-003-1", "xh-water-011-1"
+FLOODED, SILENT, DUSTY = "xh-water-003-1", "xh-water-011-1", "xh-dust-003-1"
 
 
-def reading(device, at_us, value):
+def reading(device, at_us, value, metric="level_cm", unit="cm"):
     pb = harness.protocol()
     event = pb.Event(event_id=os.urandom(8).hex(), source_id=device, source_kind=pb.SENSOR, occurred_at_us=at_us)
-    event.reading.metric, event.reading.value, event.reading.unit = "level_cm", value, "cm"
+    event.reading.metric, event.reading.value, event.reading.unit = metric, value, unit
     return event.SerializeToString()
 
 
 @pytest.fixture(scope="module")
 def gauges():
-    """Two water gauges of a city: one saw eleven minutes above its limit, the other has said nothing for fifty."""
+    """Two water gauges of a city: one saw eleven minutes above its limit, the other has said nothing for fifty. And dust at a site,
+    beyond the limit of that very device."""
     with City("xuhui", roles=()) as city:
         now = now_us()
         said = []
@@ -30,6 +31,8 @@ def gauges():
             if minute >= 50:
                 said.append((at, SILENT, 5.0))
         city.produce("tongguan.sensor.readings", [reading(device, at, value) for at, device, value in sorted(said)])
+        city.produce("tongguan.sensor.readings", [reading(DUSTY, now - minute * 60 * S, 180 if minute in (2, 4, 5) else 90, "pm10_ug_m3", "ug/m3")
+                                                  for minute in range(10, 0, -1)])
         for role in ("ingest", "correlate", "dispatch"):  # started now, for what ingest finds in the log is not late
             Role(city, role).ready()
         yield city
@@ -57,6 +60,16 @@ def test_readings__a_limit_crossed_is_a_chart_with_its_moment(page, gauges):
     expect(chart.get_by_text(f"触发 {since}")).to_be_visible()
     page.get_by_test_id("lang-switch").click()
     assert "Water level: 24 readings" in chart.get_by_role("img").get_attribute("aria-label")
+    assert not page.faults
+
+
+def test_readings__a_devices_own_limit_is_drawn_too(page, gauges):
+    case = case_of(gauges, "xh.dust")
+    Desk(page, gauges).sign_in("shift_lead", case)
+    chart = page.get_by_test_id("chart")
+    expect(chart.locator(".limit")).to_be_attached()
+    expect(chart.get_by_text("限值 150")).to_be_visible()
+    assert "限值 150" in chart.get_by_role("img").get_attribute("aria-label")
     assert not page.faults
 
 

@@ -43,7 +43,7 @@ function Readings({ subject, incident }: { subject: Subject; incident: Incident 
 	const got = series.data ? pointsOf(series.data.items) : [];
 	const points = got.length > subject.points.length ? got : subject.points;
 	const Chart = chart.value;
-	const { limit, clear } = limitsOf(incident);
+	const { limit, clear } = limitsOf(incident, subject);
 	return (
 		<>
 			{Chart && (points.length > 1 || moment?.silent != null) && (

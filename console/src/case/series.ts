@@ -62,13 +62,18 @@ interface Span {
 	since?: string;
 	until?: string;
 	last_heard?: { at?: string }[];
+	/** The device's own limits, where the rule goes by those. */
+	above?: number;
+	below?: number;
 }
+
+const spansOf = (incident: Incident | null, subject: Subject) =>
+	((incident?.explanation?.spans ?? []) as Span[]).filter((span) => span.source_id === subject.source);
 
 /** When the rule held for this source first; as the incident tells it, else when the incident was detected. */
 export function momentOf(incident: Incident | null, subject: Subject): Moment | null {
 	if (!incident) return null;
-	const spans = (incident.explanation?.spans ?? []) as Span[];
-	const own = spans.filter((span) => span.source_id === subject.source && span.since)
+	const own = spansOf(incident, subject).filter((span) => span.since)
 		.sort((a, b) => Date.parse(a.since ?? "") - Date.parse(b.since ?? ""))[0];
 	if (!own) return incident.explanation?.kind === "silence" ? null : { since: subject.to, until: null, silent: null };
 	const heard = own.last_heard?.at(-1)?.at;
@@ -88,10 +93,11 @@ export function windowAround(subject: Subject, moment: Moment | null): { from: n
 
 const number = (value: unknown) => (typeof value === "number" ? value : null);
 
-/** The limit that the rule names; none where each device has its own. */
-export function limitsOf(incident: Incident | null): { limit: number | null; clear: number | null } {
+/** The limit that the rule names, else the device's own. */
+export function limitsOf(incident: Incident | null, subject: Subject): { limit: number | null; clear: number | null } {
 	const named = (incident?.explanation?.parameters ?? {}) as Record<string, unknown>;
-	return { limit: number(named.above) ?? number(named.below), clear: number(named.clear_below) ?? number(named.clear_above) };
+	const own = spansOf(incident, subject)[0];
+	return { limit: number(named.above) ?? number(named.below) ?? number(own?.above) ?? number(own?.below), clear: number(named.clear_below) ?? number(named.clear_above) };
 }
 
 export const pointsOf = (items: readonly Evidence[]): Point[] =>
