@@ -318,15 +318,17 @@ void tg_act_create(struct tg_dispatch *d, const struct tg_actor *actor, const js
 	ask(act, NULL, key_scope, key, body_sha256);
 }
 
-void tg_act_resume(struct tg_dispatch *d, const char *task_id, tg_act_cb cb, void *ctx)
+void tg_act_by_system(struct tg_dispatch *d, const char *action, bool on_task, const char *id,
+	tg_act_cb cb, void *ctx)
 {
 	static const struct tg_actor the_system = {.name = "system", .role = TG_ROLE_SYSTEM};
 	json_t *body = json_object();
 	struct act *act = begin(d, &the_system, body, cb, ctx);
 
 	json_decref(body);
-	act->on_task = act->any_version = true;
-	strncpy(act->id, task_id, sizeof(act->id) - 1);
-	strcpy(act->action, "resume");
+	act->on_task = on_task;
+	act->any_version = true;
+	strncpy(act->id, id, sizeof(act->id) - 1);
+	strncpy(act->action, action, sizeof(act->action) - 1);
 	ask(act, act->id, TG_SLICE(""), TG_SLICE(""), NULL);
 }

@@ -84,8 +84,9 @@ void tg_act_create(struct tg_dispatch *d, const struct tg_actor *actor, const js
 	struct tg_slice key_scope, struct tg_slice key, const uint8_t body_sha256[32], tg_act_cb cb,
 	void *ctx);
 
-/* By the system, whatever version it has: a suspended task whose time has come goes on. Somebody
- * who was faster makes it TG_ACT_NOT_ALLOWED. */
-void tg_act_resume(struct tg_dispatch *d, const char *task_id, tg_act_cb cb, void *ctx);
+/* By the system, on a task or a case, whatever version it has. Somebody who was faster may make it
+ * TG_ACT_NOT_ALLOWED. */
+void tg_act_by_system(struct tg_dispatch *d, const char *action, bool on_task, const char *id,
+	tg_act_cb cb, void *ctx);
 
 #endif

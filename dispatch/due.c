@@ -8,30 +8,25 @@
 #include "dispatch/dispatch.h"
 #include "dispatch/metrics.h"
 #include "dispatch/outbox.h"
+#include "queries.h"
 
 #define DUE_POLL_MS      1000 /* at least this often: others write clocks too */
 #define DUE_AFTER_ACT_MS 200  /* many transitions, one look */
 #define DUE_RETRY_MS     500
 #define DUE_ROWS_MAX     200
-#define DUE_RESUMED_MAX  20 /* suspended tasks a turn */
+#define DUE_ACTS_MAX     20 /* of either kind a turn */
 #define TG_STRING(x)     TG_STRING_(x)
 #define TG_STRING_(x)    #x
-
-static const char sql_escalate[] =
-	"SELECT e.fired, e.late_us, least(e.next_in_us, r.next_in_us), r.tasks "
-	"FROM tongguan.escalate(" TG_STRING(DUE_ROWS_MAX) ") e, "
-							  "tongguan.tasks_to_resume(" TG_STRING(
-								  DUE_RESUMED_MAX) ") r";
 
 struct tg_due {
 	struct tg_dispatch *d;
 	uv_timer_t timer;
 	struct tg_pg *pg; /* its own: levels fire on time while requests wait for a connection */
 	bool busy;
-	size_t resuming;          /* tasks under way; turns go on meanwhile */
-	bool more;                /* there were as many as a turn takes */
-	uint64_t resume_after_ms; /* loop time: not before, since one could not go on */
-	uint64_t at_ms;           /* loop time the timer is set for */
+	size_t acting;         /* acts under way; turns go on meanwhile */
+	bool more;             /* there were as many as a turn takes */
+	uint64_t act_after_ms; /* loop time: not before, since one was not possible */
+	uint64_t at_ms;        /* loop time the timer is set for */
 	void (*closed)(void *ctx);
 	void *closed_ctx;
 };
@@ -70,7 +65,7 @@ static void shut(struct tg_due *due)
 
 static void shut_when_idle(struct tg_due *due)
 {
-	if (due->closed && !due->busy && !due->resuming)
+	if (due->closed && !due->busy && !due->acting)
 		shut(due);
 }
 
@@ -89,38 +84,49 @@ static uint64_t until_next(const PGresult *res)
 	return us >= DUE_POLL_MS * INT64_C(1000) ? DUE_POLL_MS : (uint64_t)us / 1000 + 1;
 }
 
-static void on_resumed(void *ctx, const struct tg_act_result *res)
+static void on_acted(void *ctx, const struct tg_act_result *res)
 {
 	struct tg_due *due = ctx;
 
 	/* Not allowed, not found: somebody was faster. */
 	if (res->status == TG_ACT_UNAVAILABLE || res->status == TG_ACT_INVALID) {
-		tg_log(TG_WARN, "a suspended task could not go on",
+		tg_log(TG_WARN, "what the system does by itself was not possible",
 			TG_F("why", TG_S(res->detail ? res->detail : "")));
-		due->resume_after_ms = uv_now(due->d->loop) + DUE_RETRY_MS;
+		due->act_after_ms = uv_now(due->d->loop) + DUE_RETRY_MS;
 	}
-	if (--due->resuming > 0)
+	if (--due->acting > 0)
 		return;
 	if (due->more && !due->busy)
 		set_timer(due, 0);
 	shut_when_idle(due);
 }
 
-/* What is suspended until now goes on, one transition each. They wait for a connection like
- * requests do, and no level waits for them. */
-static void resume_tasks(struct tg_due *due, const PGresult *res)
+static void act_on_each(struct tg_due *due, const json_t *ids, const char *action, bool on_task)
 {
-	json_t *list = NULL, *id;
+	const json_t *id;
 	size_t i;
 
-	if (due->resuming || due->closed || uv_now(due->d->loop) < due->resume_after_ms ||
-		tg_json_parse(tg_pg_text(res, 0, 3), &list, NULL))
+	json_array_foreach (ids, i, id)
+		tg_act_by_system(due->d, action, on_task, json_string_value(id), on_acted, due);
+}
+
+/* What is suspended until now goes on, who owes an answer is reminded, one transition each. They
+ * wait for a connection like requests do, and no level waits for them. */
+static void act(struct tg_due *due, const PGresult *res)
+{
+	json_t *tasks = NULL, *cases = NULL;
+
+	if (due->acting || due->closed || uv_now(due->d->loop) < due->act_after_ms)
 		return;
-	due->resuming = json_array_size(list);
-	due->more = due->resuming == DUE_RESUMED_MAX;
-	json_array_foreach (list, i, id)
-		tg_act_resume(due->d, json_string_value(id), on_resumed, due);
-	json_decref(list);
+	if (!tg_json_parse(tg_pg_text(res, 0, 3), &tasks, NULL) &&
+		!tg_json_parse(tg_pg_text(res, 0, 4), &cases, NULL)) {
+		due->acting = json_array_size(tasks) + json_array_size(cases);
+		due->more = json_array_size(tasks) + json_array_size(cases) >= DUE_ACTS_MAX;
+		act_on_each(due, tasks, "resume", true);
+		act_on_each(due, cases, "remind", false);
+	}
+	json_decref(tasks);
+	json_decref(cases);
 }
 
 static void on_escalated(void *ctx, int rc, const PGresult *res)
@@ -149,16 +155,18 @@ static void on_escalated(void *ctx, int rc, const PGresult *res)
 		  : fired                ? until_next(res)
 		  : until_next(res) < 20 ? 20
 					 : until_next(res);
-	resume_tasks(due, res);
+	act(due, res);
 	turn_over(due, next_ms);
 }
 
 static void on_timer(uv_timer_t *timer)
 {
 	struct tg_due *due = timer->data;
+	const char *params[] = {TG_STRING(DUE_ROWS_MAX), TG_STRING(DUE_ACTS_MAX),
+		due->acting ? "0" : TG_STRING(DUE_ACTS_MAX)};
 
 	due->busy = true;
-	if (tg_pg_query(due->pg, sql_escalate, NULL, 0, on_escalated, due))
+	if (tg_pg_query(due->pg, tg_sql_due_turn, params, 3, on_escalated, due))
 		turn_over(due, DUE_RETRY_MS);
 }
 

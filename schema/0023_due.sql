@@ -3,7 +3,40 @@
 CREATE INDEX clock_due_order ON tongguan.clock_due (fire_at, clock_id, level) WHERE fired_at IS NULL;
 DROP INDEX tongguan.clock_due_next;
 
--- Their levels are decided one by one and written by one statement a table.
+-- A rung may want an answer: the system then reminds whoever leads, as a person would, and their reply clock runs.
+ALTER TABLE tongguan.escalation_rung ADD COLUMN reply boolean NOT NULL DEFAULT false;
+UPDATE tongguan.escalation_rung SET reply = true WHERE clock = 'handle' AND level = 3;
+CREATE TABLE tongguan.reply_owed (
+	case_id   uuid PRIMARY KEY REFERENCES tongguan.case_file,
+	since     timestamptz NOT NULL,         -- the level fired
+	asked_at  timestamptz                   -- a dispatcher took it on
+);
+GRANT SELECT, INSERT, UPDATE, DELETE ON tongguan.reply_owed TO tongguan_dispatch;
+
+-- Cases to be reminded of, each given to one dispatcher; to another when nothing came of it for so long.
+CREATE FUNCTION tongguan.replies_to_ask(max_rows integer) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+	cases jsonb;
+BEGIN
+	IF NOT EXISTS (SELECT FROM tongguan.reply_owed) THEN
+		RETURN '[]';
+	END IF;
+	DELETE FROM tongguan.reply_owed o WHERE EXISTS (SELECT FROM tongguan.clock k
+			WHERE k.case_id = o.case_id AND k.kind = 'reply' AND k.started_at >= o.since)
+		OR NOT EXISTS (SELECT FROM tongguan.case_file c
+			WHERE c.case_id = o.case_id AND c.state IN ('assigned', 'handling') AND NOT c.suspended);
+	WITH mine AS (
+		UPDATE tongguan.reply_owed o SET asked_at = clock_timestamp()
+			FROM (SELECT w.case_id FROM tongguan.reply_owed w WHERE w.asked_at IS NULL OR w.asked_at < clock_timestamp() - interval '5 s'
+				ORDER BY w.since, w.case_id LIMIT max_rows FOR UPDATE SKIP LOCKED) n
+			WHERE o.case_id = n.case_id RETURNING o.case_id
+	) SELECT coalesce(jsonb_agg(m.case_id), '[]') INTO cases FROM mine m;
+	RETURN cases;
+END
+$$;
+
+-- Levels are decided one by one and written by one statement a table.
 
 -- What is said of one level: an entry as case_entry_of() takes it. detail.skipped: nobody is there to be told.
 CREATE FUNCTION tongguan.escalation_of(c tongguan.case_file, q tongguan.clock_due, k tongguan.clock, t tongguan.case_task,
@@ -44,6 +77,7 @@ DECLARE
 	entries tongguan.case_entry[];
 	told tongguan.outbox[];
 	done tongguan.clock_due[];
+	owed uuid[] := '{}';
 BEGIN
 	late_us := 0;
 	WITH found AS MATERIALIZED (
@@ -79,6 +113,9 @@ BEGIN
 		c.log_hash := s.hash;
 		c.log_at := s.at;
 		q.fired_at := at;
+		IF (x.r).reply THEN
+			owed := array_append(owed, c.case_id);
+		END IF;
 		done := array_append(done, q);
 		entries := array_append(entries, s);
 		told := array_append(told, tongguan.case_message(c, s, e));
@@ -93,6 +130,8 @@ BEGIN
 		UPDATE tongguan.case_file f SET version = n.version, escalation_level = n.escalation_level, supervise_level = n.supervise_level,
 				overdue = n.overdue, log_seq = n.log_seq, log_hash = n.log_hash, log_at = n.log_at
 			FROM unnest(files) n WHERE f.case_id = n.case_id;
+		INSERT INTO tongguan.reply_owed SELECT o, at, NULL FROM unnest(owed) o
+			ON CONFLICT (case_id) DO UPDATE SET since = excluded.since, asked_at = NULL;
 	END IF;
 	SELECT greatest(tongguan.time_to_us(min(d.fire_at)) - tongguan.now_us(), 0) INTO next_in_us
 		FROM tongguan.clock_due d WHERE d.fired_at IS NULL;

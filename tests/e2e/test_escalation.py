@@ -100,6 +100,28 @@ def test_escalation__a_reminder_without_an_answer_goes_up_and_an_answer_ends_it(
     assert city.api().get(f"/api/v1/cases/{case}")["supervise_level"] == 1
 
 
+def test_escalation__a_level_may_want_an_answer_and_gets_one_reminder_of_two_dispatchers(city, rules):
+    rules(handle(city, "30nd"))
+    cases = [dispatched(city) for _ in range(3)]
+    second = harness.Role(city, "dispatch", env={"TONGGUAN_HTTP_LISTEN": "127.0.0.1:0"})
+    city.api("shift_lead").act(cases[2][0], "void", reason="no case")
+    ids = [case for case, _ in cases]
+    city.rows("UPDATE tongguan.clock_due d SET fire_at = now() FROM tongguan.clock k WHERE k.clock_id = d.clock_id AND d.case_id = ANY (%s::uuid[])"
+              " AND k.kind = 'handle' AND level <= 3 RETURNING 1", ids)
+    for case in ids[:2]:
+        due = harness.wait_for(lambda case=case: city.api().get(f"/api/v1/cases/{case}")["reply_due_at"], what="the reply clock")
+        at, limit = city.rows("SELECT (SELECT at FROM tongguan.case_log WHERE case_id = %s AND action = 'remind' AND actor = 'system'),"
+                              " limit_text FROM tongguan.clock WHERE case_id = %s AND kind = 'reply'", case, case)[0]
+        fired = levels(city, case, "handle")
+        assert at and due and limit and [n for n, _, _ in fired] == [0, 1, 2, 3]
+    harness.wait_for(lambda: city.value("SELECT count(*) FROM tongguan.reply_owed WHERE case_id = ANY (%s::uuid[])", ids) == 0, what="nothing owed")
+    assert city.rows("SELECT case_id::text, count(*) FROM tongguan.case_log WHERE action = 'remind' AND case_id = ANY (%s::uuid[]) GROUP BY 1",
+                     ids) == [(case, 1) for case in sorted(ids[:2])]
+    city.api("department").act_task(cases[0][1]["tasks"][0]["task_id"], "comment", note="on our way")
+    assert city.api().get(f"/api/v1/cases/{ids[0]}")["reply_due_at"] is None
+    second.stop()
+
+
 @pytest.mark.parametrize("on_duty", [True, False])
 def test_escalation__a_level_without_anybody_on_duty_is_skipped_at_once(city, rules, on_duty):
     rules(handle(city, "0.01h"), *(("INSERT INTO tongguan.duty SELECT %s, d, 0, 1440, 'Ann' FROM generate_series(1, 7) d",

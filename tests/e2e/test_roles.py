@@ -30,6 +30,7 @@ EXPECTED = {
     "city":                ("S", "S", "S", ""),
     "clock":               ("", "", "SIU", ""),
     "clock_due":           ("", "", "SIUD", ""),
+    "reply_owed":          ("", "", "SIUD", ""),
     "consumer_offset":     ("", "", "SIU", ""),
     "dead_letter":         ("SI", "", "", ""),
     "dead_letters":        ("", "", "", "S"),
