@@ -59,6 +59,7 @@ def test_keys__a_routine_case_from_arrival_to_close(opened, chromium, city, kind
     dept.press("Control+Enter")
     desk.wait(city, "review")
     desk.find()
+    desk.state("review")  # the page has heard of it
     desk.press("v", "Enter")
     desk.state("checking")
     desk.press("p", "Enter")
