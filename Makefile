@@ -39,7 +39,7 @@ WARN     := -Wall -Wextra -Wconversion -Wsign-conversion -Wshadow -Wstrict-proto
             -Wvla -Wformat=2 -Werror $(if $(FUZZ),-Wno-string-conversion -Wno-format-nonliteral) # what clang counts beyond gcc
 HARDEN   := -fstack-protector-strong -fcf-protection -fPIE $(if $(SAN)$(FUZZ),,-D_FORTIFY_SOURCE=2)
 PKGFLAGS  = $(shell pkg-config --cflags $(PKGS))
-CFLAGS   ?= -O2 -g
+CFLAGS   ?= $(if $(SAN),-O1 -g1,-O2 -g)
 ALLFLAGS  = -std=gnu17 -D_GNU_SOURCE $(CFLAGS) $(WARN) $(HARDEN) $(SANFLAGS) -I. -I$(GEN) -I$(LLHTTP) $(PKGFLAGS)
 LDFLAGS  += -pie -Wl,-z,relro,-z,now $(SANFLAGS)
 LDLIBS    = $(shell pkg-config --libs $(PKGS)) -lm -lpthread

@@ -37,6 +37,7 @@ struct tg_conf {
 	char *ingest_listen;
 	int64_t ingest_retention_days, ingest_ahead_s, ingest_batch_rows, ingest_batch_bytes;
 	int64_t ingest_partitions_ahead, ingest_retention_every_s, ingest_retention_wait_ms;
+	int64_t ingest_summarize_every_s;
 	char *ingest_group;
 	/* [correlate] */
 	char *correlate_listen, *correlate_packs, *correlate_group;

@@ -190,7 +190,8 @@ def look_around(city):
     """Milliseconds and hits of each look around a place for what happened in the last hour."""
     rng, took, hits = random.Random(3), [], []
     with city.pg() as conn:
-        conn.execute("VACUUM ANALYZE tongguan.event")
+        conn.execute("ANALYZE tongguan.event")
+        conn.execute("SELECT tongguan.event_summarize()")  # as ingest does every half minute
         for _ in range(400):
             place = {"lon": -71.075 + rng.uniform(-0.05, 0.05), "lat": 42.345 + rng.uniform(-0.035, 0.035), "degrees": 0.0025}
             began = time.perf_counter()

@@ -1,26 +1,10 @@
-#include "correlate/detector.h"
+#include "correlate/detector_impl.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "correlate/silence.h"
 #include "correlate/threshold.h"
-
-struct tg_detector {
-	const struct tg_rule *rule;
-	uint32_t rule_index;
-	struct tg_window_budget *budget;
-	struct tg_series **all;
-	uint32_t len, cap;
-	struct tg_series *touched;
-	size_t words;
-	int64_t due_us;             /* a horizon beyond this changes some series */
-	bool unsure;                /* series that are new may have been told of before */
-	bool silent;                /* the last end told nothing */
-	int64_t told_us, told_next; /* up to there all was told before */
-	int64_t floor_us,
-		piece_floor_us; /* restoring: the newest, and that of the segment at hand */
-};
 
 int tg_detector_new(const struct tg_rule *rule, uint32_t rule_index,
 	struct tg_window_budget *budget, struct tg_detector **ret)
@@ -38,21 +22,19 @@ int tg_detector_new(const struct tg_rule *rule, uint32_t rule_index,
 	return 0;
 }
 
-static void count_words(struct tg_detector *d, size_t fewer)
+void detector_fewer(struct tg_detector *d, size_t fewer)
 {
 	d->words -= fewer;
 	d->budget->used -= fewer;
 }
 
-static void more_word(struct tg_detector *d)
+void detector_more(struct tg_detector *d)
 {
 	d->words++;
 	d->budget->used++;
 }
 
-/* Whoever walks over all series and may drop the one at hand goes from the last to the first: the
- * last takes the place of one that is dropped. */
-static void drop(struct tg_detector *d, struct tg_series *s)
+void detector_drop(struct tg_detector *d, struct tg_series *s)
 {
 	struct tg_series **at = &tg_name_of(s->source)->series, *last = d->all[--d->len];
 
@@ -61,7 +43,7 @@ static void drop(struct tg_detector *d, struct tg_series *s)
 	*at = s->beside;
 	d->all[s->number] = last;
 	last->number = s->number;
-	count_words(d, s->len);
+	detector_fewer(d, s->len);
 	tg_series_release(s);
 	free(s);
 }
@@ -71,7 +53,7 @@ void tg_detector_free(struct tg_detector *d)
 	if (!d)
 		return;
 	while (d->len)
-		drop(d, d->all[d->len - 1]);
+		detector_drop(d, d->all[d->len - 1]);
 	free(d->all);
 	free(d);
 }
@@ -92,7 +74,7 @@ size_t tg_detector_count(const struct tg_detector *d)
 	return d->len;
 }
 
-static struct tg_series *find(const struct tg_detector *d, const char *source)
+struct tg_series *detector_find(const struct tg_detector *d, const char *source)
 {
 	struct tg_series *s = tg_name_of(source)->series;
 
@@ -127,9 +109,9 @@ static struct tg_series *add_series(struct tg_detector *d, const char *source)
 	return s;
 }
 
-static struct tg_series *series_of(struct tg_detector *d, const char *source, int64_t base_us)
+struct tg_series *detector_series(struct tg_detector *d, const char *source, int64_t base_us)
 {
-	struct tg_series *s = find(d, source);
+	struct tg_series *s = detector_find(d, source);
 
 	if (s)
 		return s;
@@ -143,7 +125,7 @@ static struct tg_series *series_of(struct tg_detector *d, const char *source, in
 	return s;
 }
 
-static void touch(struct tg_detector *d, struct tg_series *s)
+void detector_touch(struct tg_detector *d, struct tg_series *s)
 {
 	if (s->touched)
 		return;
@@ -156,7 +138,7 @@ static void touch(struct tg_detector *d, struct tg_series *s)
 
 static void touch_by(struct tg_detector *d, struct tg_series *s, uint32_t trigger)
 {
-	touch(d, s);
+	detector_touch(d, s);
 	s->many |= s->trigger && s->trigger != trigger;
 	s->trigger = trigger;
 }
@@ -171,7 +153,7 @@ enum tg_detector_verdict tg_detector_take(struct tg_detector *d, const char *sou
 		return TG_DETECTOR_LATE;
 	if (d->budget->used >= d->budget->max)
 		return TG_DETECTOR_FULL;
-	s = series_of(d, source, horizon_us);
+	s = detector_series(d, source, horizon_us);
 	if (!s)
 		return TG_DETECTOR_FAILED;
 	switch (tg_series_put(s, word, &at)) {
@@ -180,7 +162,7 @@ enum tg_detector_verdict tg_detector_take(struct tg_detector *d, const char *sou
 	case TG_PUT_NO_MEMORY: return TG_DETECTOR_FAILED;
 	case TG_PUT_TAKEN: break;
 	}
-	more_word(d);
+	detector_more(d);
 	s->stale |= at < s->head.at;
 	touch_by(d, s, trigger);
 	return TG_DETECTOR_TAKEN;
@@ -263,13 +245,13 @@ static int judge(struct tg_detector *d, struct tg_series *s, const struct tg_zon
 	return 0;
 }
 
-static void settle(struct tg_detector *d, struct tg_series *s, int64_t horizon_us)
+void detector_settle_series(struct tg_detector *d, struct tg_series *s, int64_t horizon_us)
 {
 	if (horizon_us == INT64_MIN)
 		return;
-	count_words(d, d->rule->kind == TG_RULE_THRESHOLD
-			       ? tg_threshold_settle(d->rule, s, horizon_us)
-			       : tg_silence_settle(d->rule, s, horizon_us));
+	detector_fewer(d, d->rule->kind == TG_RULE_THRESHOLD
+				  ? tg_threshold_settle(d->rule, s, horizon_us)
+				  : tg_silence_settle(d->rule, s, horizon_us));
 }
 
 static int end_series(struct tg_detector *d, struct tg_series *s, const struct tg_detector_end *end,
@@ -289,10 +271,10 @@ static int end_series(struct tg_detector *d, struct tg_series *s, const struct t
 	else if (news(s))
 		tell(d, s, device, f);
 	if (!ours && f) {
-		drop(d, s);
+		detector_drop(d, s);
 		return 0;
 	}
-	settle(d, s, end->horizon_us);
+	detector_settle_series(d, s, end->horizon_us);
 	if (s->due_us < d->due_us)
 		d->due_us = s->due_us;
 	return 0;
@@ -307,7 +289,7 @@ static void touch_due(struct tg_detector *d, int64_t horizon_us)
 		struct tg_series *s = d->all[i];
 
 		if (s->due_us < horizon_us)
-			touch(d, s);
+			detector_touch(d, s);
 		else if (s->due_us < d->due_us)
 			d->due_us = s->due_us;
 	}
@@ -317,7 +299,7 @@ static void touch_unsure(struct tg_detector *d)
 {
 	for (uint32_t i = 0; i < d->len; i++)
 		if (d->all[i]->unsure)
-			touch(d, d->all[i]);
+			detector_touch(d, d->all[i]);
 }
 
 int tg_detector_end(struct tg_detector *d, const struct tg_detector_end *end, struct tg_findings *f)
@@ -349,179 +331,5 @@ void tg_detector_told(struct tg_detector *d, int64_t mark_us, int64_t next)
 void tg_detector_touch_all(struct tg_detector *d)
 {
 	for (uint32_t i = 0; i < d->len; i++)
-		touch(d, d->all[i]);
-}
-
-/* ---- storing and putting back ---- */
-
-/* A threshold's series of which nothing is left says nothing. */
-static bool is_empty(const struct tg_detector *d, const struct tg_series *s)
-{
-	return s->len == 0 && !s->base.raised && s->spans.len == 0 && !s->touched &&
-	       (d->rule->kind == TG_RULE_THRESHOLD || s->due_us == INT64_MAX);
-}
-
-void tg_detector_settle(struct tg_detector *d, int64_t floor_us)
-{
-	d->floor_us = floor_us;
-	for (uint32_t i = d->len; i--;) {
-		struct tg_series *s = d->all[i];
-
-		settle(d, s, floor_us);
-		if (d->rule->kind == TG_RULE_THRESHOLD && s->base.at == s->len &&
-			tg_threshold_needed(d->rule, s) == s->len) {
-			count_words(d, s->len);
-			s->len = s->base.at = s->base.ring = 0;
-			s->head = s->base;
-		}
-		if (is_empty(d, s))
-			drop(d, s);
-	}
-}
-
-static void store_series(
-	const struct tg_detector *d, const struct tg_series *s, bool pending, struct tg_segment *to)
-{
-	uint32_t from = d->rule->kind == TG_RULE_THRESHOLD ? tg_threshold_needed(d->rule, s) : 0;
-	uint32_t until = pending ? s->len : s->base.at;
-
-	if (s->base.raised || from < s->base.at)
-		tg_segment_base(to, d->rule_index, d->rule->print, s->source, s->base.raised,
-			s->base.raised_us);
-	for (uint32_t i = from; i < until; i++)
-		tg_segment_word(
-			to, d->rule_index, d->rule->print, s->source, &s->words[i], i < s->base.at);
-}
-
-bool tg_detector_store(
-	struct tg_detector *d, size_t *next, uint32_t most, bool pending, struct tg_segment *to)
-{
-	if (*next == 0 || to->floors_len == 0)
-		tg_segment_floor(to, d->rule_index, d->rule->print, d->floor_us);
-	while (to->words_len + to->bases_len < most) {
-		if (*next >= d->len)
-			return false;
-		store_series(d, d->all[(*next)++], pending, to);
-	}
-	return true;
-}
-
-static struct tg_series *series_back(struct tg_detector *d, const char *source)
-{
-	return series_of(d, source, INT64_MIN);
-}
-
-/* A newer base makes an older one void. */
-static void newer_base(struct tg_detector *d, struct tg_series *s, int64_t floor_us)
-{
-	uint32_t at = 0;
-
-	if (floor_us <= s->kept_floor_us)
-		return;
-	s->kept_floor_us = floor_us;
-	s->base.raised = false;
-	at = tg_series_at(s, floor_us);
-	count_words(d, at);
-	tg_series_cut(s, 0, at);
-}
-
-void tg_detector_put_floor(struct tg_detector *d, int64_t floor_us)
-{
-	d->piece_floor_us = floor_us;
-	if (floor_us > d->floor_us)
-		d->floor_us = floor_us;
-}
-
-int tg_detector_put_base(struct tg_detector *d, const char *source, bool raised, int64_t raised_us)
-{
-	struct tg_series *s = series_back(d, source);
-
-	if (!s)
-		return -TG_ENOMEM;
-	newer_base(d, s, d->piece_floor_us);
-	if (d->piece_floor_us == s->kept_floor_us) {
-		s->base.raised = raised;
-		s->base.raised_us = raised_us;
-	}
-	return 0;
-}
-
-int tg_detector_put_word(
-	struct tg_detector *d, const char *source, const struct tg_word *word, bool settled)
-{
-	struct tg_series *s = series_back(d, source);
-	uint32_t at;
-
-	if (!s)
-		return -TG_ENOMEM;
-	if (settled ? d->piece_floor_us < s->kept_floor_us : word->event_us < s->kept_floor_us)
-		return 0;
-	if (d->budget->used >= d->budget->max)
-		return -TG_EFULL;
-	switch (tg_series_put(s, word, &at)) {
-	case TG_PUT_TAKEN: more_word(d); return 0;
-	case TG_PUT_NO_MEMORY: return -TG_ENOMEM;
-	default: return 0;
-	}
-}
-
-/* A base of its own for this series, just after the instant that says so. A silence is judged from
- * the last word once more; a limit stays passed until a reading clears it. */
-int tg_detector_recall_span(
-	struct tg_detector *d, const char *source, int64_t raised_us, const struct tg_word *word)
-{
-	bool threshold = d->rule->kind == TG_RULE_THRESHOLD;
-	struct tg_series *s;
-	uint32_t at;
-
-	if (find(d, source))
-		return 0;
-	if (d->budget->used >= d->budget->max)
-		return -TG_EFULL;
-	s = series_back(d, source);
-	if (!s || (!threshold && tg_series_put(s, word, &at) != TG_PUT_TAKEN))
-		return -TG_ENOMEM;
-	if (!threshold)
-		more_word(d);
-	s->base_us = s->kept_floor_us = (threshold ? raised_us : word->event_us) + 1;
-	s->base.at = s->len;
-	s->base.raised = threshold;
-	s->base.raised_us = raised_us;
-	s->head = s->base;
-	s->stale = s->unsure = true;
-	touch(d, s);
-	return 0;
-}
-
-/* What lies before the floor and is part of no base there is needed no more. */
-static void forget_before(struct tg_detector *d, struct tg_series *s)
-{
-	uint32_t at;
-
-	if (s->kept_floor_us >= d->floor_us)
-		return;
-	at = tg_series_at(s, d->floor_us);
-	count_words(d, at);
-	tg_series_cut(s, 0, at);
-	s->base.raised = false;
-}
-
-void tg_detector_restored(struct tg_detector *d)
-{
-	d->unsure = true;
-	for (uint32_t i = d->len; i--;) {
-		struct tg_series *s = d->all[i];
-
-		forget_before(d, s);
-		s->base_us = s->kept_floor_us > d->floor_us ? s->kept_floor_us : d->floor_us;
-		s->base.at = tg_series_at(s, s->base_us);
-		if (d->rule->kind == TG_RULE_THRESHOLD)
-			tg_threshold_recount(d->rule, s);
-		s->head = s->base;
-		s->stale = s->unsure = true;
-		if (s->len == 0 && !s->base.raised)
-			drop(d, s);
-		else
-			touch(d, s);
-	}
+		detector_touch(d, d->all[i]);
 }

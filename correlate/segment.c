@@ -1,20 +1,11 @@
-#include "correlate/segment.h"
+#include "correlate/segment_impl.h"
 
 #include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "correlate/reader.h"
-
-#define FORM         2
-#define FORM_EVENTS  1 /* of a version without series: events alone */
-#define FLAG_HALO    1
-#define FLAG_WAITING 2
-#define FLAG_SETTLED 128 /* beside the flags of a word */
-#define CELL_NONE    UINT16_MAX
-#define RULES_MAX    255 /* windows that one event may be in */
-#define EVENT_BYTES  56  /* before its rules */
-#define WORD_BYTES   55  /* after its key */
+#define EVENT_BYTES 56 /* before its rules */
+#define WORD_BYTES  55 /* after its key */
 
 int tg_segment_init(struct tg_segment *s, struct tg_names *names, size_t rules_len)
 {
@@ -57,13 +48,13 @@ static uint16_t cell_number(struct tg_segment *s, const char *cell)
 	size_t len;
 
 	if (!cell)
-		return CELL_NONE;
+		return SEGMENT_NAME_NONE;
 	n = tg_name_of(cell);
 	if (n->stamp == s->stamp)
 		return n->local;
 	len = strlen(cell);
-	if (s->cells_len == CELL_NONE || len > UINT8_MAX)
-		return CELL_NONE;
+	if (s->cells_len == SEGMENT_NAME_NONE || len > UINT8_MAX)
+		return SEGMENT_NAME_NONE;
 	s->rc = tg_buf_put_u8(&s->cells, (uint8_t)len);
 	if (!s->rc)
 		s->rc = tg_buf_add(&s->cells, cell, len);
@@ -131,7 +122,7 @@ static void put_event(struct tg_segment *s, const struct tg_seen *seen, uint16_t
 	p = put_u64(p, seen->reporter);
 	p = put_u32(p, seen->type);
 	p = put_u16(p, cell);
-	*p++ = (char)((seen->halo ? FLAG_HALO : 0) | (seen->waiting ? FLAG_WAITING : 0));
+	*p++ = (char)((seen->halo ? SEGMENT_HALO : 0) | (seen->waiting ? SEGMENT_WAITING : 0));
 	*p = (char)n;
 	b->len += EVENT_BYTES;
 }
@@ -143,8 +134,8 @@ void tg_segment_add(struct tg_segment *s, const struct tg_seen *seen, const uint
 
 	if (s->rc)
 		return;
-	if (n > RULES_MAX)
-		n = RULES_MAX;
+	if (n > SEGMENT_RULES_MAX)
+		n = SEGMENT_RULES_MAX;
 	cell = cell_number(s, seen->cell);
 	if (!s->rc)
 		put_event(s, seen, cell, n);
@@ -190,7 +181,7 @@ static bool put_key(
 		return false;
 	number = rule_number(s, rule, print);
 	name = cell_number(s, source);
-	if (!s->rc && name == CELL_NONE)
+	if (!s->rc && name == SEGMENT_NAME_NONE)
 		s->rc = -TG_EFULL;
 	if (!s->rc)
 		s->rc = tg_buf_put_u16(to, number);
@@ -227,7 +218,7 @@ void tg_segment_word(struct tg_segment *s, uint32_t rule, uint64_t print, const 
 	if (s->rc)
 		return;
 	p = b->data + b->len;
-	*p++ = (char)(word->flags | (settled ? FLAG_SETTLED : 0));
+	*p++ = (char)(word->flags | (settled ? SEGMENT_SETTLED : 0));
 	p = put_uid(p, word->uid);
 	p = put_u64(p, (uint64_t)word->event_us);
 	p = put_f64(p, word->value);
@@ -250,7 +241,7 @@ int tg_segment_pack(const struct tg_segment *s, int64_t offset, uint32_t chunk, 
 	if (!rc)
 		rc = tg_buf_put_u32(out, chunk);
 	if (!rc)
-		rc = tg_buf_put_u8(out, FORM);
+		rc = tg_buf_put_u8(out, SEGMENT_FORM);
 	if (!rc)
 		rc = tg_buf_put_u16(out, s->prints_len);
 	if (!rc)
@@ -275,171 +266,5 @@ int tg_segment_pack(const struct tg_segment *s, int64_t offset, uint32_t chunk, 
 		rc = tg_buf_put_u32(out, s->words_len);
 	if (!rc)
 		rc = tg_buf_add(out, s->words.data, s->words.len);
-	return rc;
-}
-
-struct reading {
-	struct tg_reader r;
-	const struct tg_segment_reader *to;
-	uint64_t *prints;
-	const char **cells;
-	uint64_t prints_len, cells_len;
-};
-
-static int read_tables(struct reading *g, struct tg_names *names)
-{
-	g->prints_len = tg_read_uint(&g->r, 2);
-	g->prints = calloc(g->prints_len + 1, sizeof(*g->prints));
-	for (uint64_t i = 0; i < g->prints_len && g->prints; i++)
-		g->prints[i] = tg_read_uint(&g->r, 8);
-	g->cells_len = tg_read_uint(&g->r, 2);
-	g->cells = calloc(g->cells_len + 1, sizeof(*g->cells));
-	if (!g->prints || !g->cells)
-		return -TG_ENOMEM;
-	for (uint64_t i = 0; i < g->cells_len && !g->r.bad; i++) {
-		char text[256] = "";
-		size_t len = (size_t)tg_read_uint(&g->r, 1);
-		const char *at = tg_read_bytes(&g->r, len);
-		struct tg_name *name;
-
-		if (!at)
-			break;
-		memcpy(text, at, len);
-		name = tg_names_get(names, text);
-		if (!name)
-			return -TG_ENOMEM;
-		g->cells[i] = name->text;
-	}
-	return g->r.bad ? -TG_EPARSE : 0;
-}
-
-static int read_event(struct reading *g)
-{
-	struct tg_seen seen = {.group = TG_GROUP_NONE};
-	uint64_t prints[RULES_MAX], cell, flags, n;
-	const char *uid = tg_read_bytes(&g->r, 16);
-
-	if (!uid)
-		return -TG_EPARSE;
-	memcpy(seen.uid, uid, 16);
-	seen.event_us = (int64_t)tg_read_uint(&g->r, 8);
-	seen.at.lon = tg_read_f64(&g->r);
-	seen.at.lat = tg_read_f64(&g->r);
-	seen.reporter = tg_read_uint(&g->r, 8);
-	seen.type = (uint32_t)tg_read_uint(&g->r, 4);
-	cell = tg_read_uint(&g->r, 2);
-	seen.cell = cell < g->cells_len ? g->cells[cell] : NULL;
-	flags = tg_read_uint(&g->r, 1);
-	seen.halo = (flags & FLAG_HALO) != 0;
-	seen.waiting = (flags & FLAG_WAITING) != 0;
-	n = tg_read_uint(&g->r, 1);
-	for (uint64_t i = 0; i < n; i++) {
-		uint64_t local = tg_read_uint(&g->r, 2);
-
-		if (local >= g->prints_len)
-			return -TG_EPARSE;
-		prints[i] = g->prints[local];
-	}
-	return g->r.bad ? -TG_EPARSE : g->to->event(g->to->ctx, &seen, prints, (size_t)n);
-}
-
-static bool read_key(struct reading *g, uint64_t *ret_print, const char **ret_source)
-{
-	uint64_t rule = tg_read_uint(&g->r, 2), name = tg_read_uint(&g->r, 2);
-
-	if (g->r.bad || rule >= g->prints_len || name >= g->cells_len)
-		return false;
-	*ret_print = g->prints[rule];
-	*ret_source = g->cells[name];
-	return true;
-}
-
-static int read_base(struct reading *g)
-{
-	const char *source = NULL;
-	uint64_t print = 0;
-	int64_t raised_us;
-	bool raised;
-
-	if (!read_key(g, &print, &source))
-		return -TG_EPARSE;
-	raised = tg_read_uint(&g->r, 1) != 0;
-	raised_us = (int64_t)tg_read_uint(&g->r, 8);
-	return g->r.bad ? -TG_EPARSE : g->to->base(g->to->ctx, print, source, raised, raised_us);
-}
-
-static int read_floor(struct reading *g)
-{
-	uint64_t rule = tg_read_uint(&g->r, 2);
-	int64_t floor_us = (int64_t)tg_read_uint(&g->r, 8);
-
-	if (g->r.bad || rule >= g->prints_len)
-		return -TG_EPARSE;
-	return g->to->floor(g->to->ctx, g->prints[rule], floor_us);
-}
-
-static int read_word(struct reading *g)
-{
-	struct tg_word word = {0};
-	const char *source = NULL, *uid;
-	uint64_t print = 0, flags, cell;
-
-	if (!read_key(g, &print, &source))
-		return -TG_EPARSE;
-	flags = tg_read_uint(&g->r, 1);
-	uid = tg_read_bytes(&g->r, 16);
-	if (!uid)
-		return -TG_EPARSE;
-	memcpy(word.uid, uid, 16);
-	word.event_us = (int64_t)tg_read_uint(&g->r, 8);
-	word.value = tg_read_f64(&g->r);
-	word.at.lon = tg_read_f64(&g->r);
-	word.at.lat = tg_read_f64(&g->r);
-	word.type = (uint32_t)tg_read_uint(&g->r, 4);
-	cell = tg_read_uint(&g->r, 2);
-	word.cell = cell < g->cells_len ? g->cells[cell] : NULL;
-	word.flags = (uint8_t)(flags & ~(uint64_t)FLAG_SETTLED);
-	return g->r.bad
-		       ? -TG_EPARSE
-		       : g->to->word(g->to->ctx, print, source, &word, (flags & FLAG_SETTLED) != 0);
-}
-
-static int read_each(struct reading *g, int (*one)(struct reading *g))
-{
-	uint64_t n = tg_read_uint(&g->r, 4);
-	int rc = 0;
-
-	for (uint64_t i = 0; i < n && !rc; i++)
-		rc = one(g);
-	return rc ? rc : g->r.bad ? -TG_EPARSE : 0;
-}
-
-static int read_series(struct reading *g)
-{
-	int rc = read_each(g, read_floor);
-
-	if (!rc)
-		rc = read_each(g, read_base);
-	return rc ? rc : read_each(g, read_word);
-}
-
-int tg_segment_read(
-	struct tg_slice bytes, struct tg_names *names, const struct tg_segment_reader *reader)
-{
-	struct reading g = {.r = {bytes.data, bytes.len, false}, .to = reader};
-	uint64_t form;
-	int rc;
-
-	(void)tg_read_bytes(&g.r, 12);
-	form = tg_read_uint(&g.r, 1);
-	rc = form == FORM || form == FORM_EVENTS ? read_tables(&g, names) : -TG_EPARSE;
-	if (!rc)
-		rc = read_each(&g, read_event);
-	if (!rc && form == FORM)
-		rc = read_series(&g);
-	if (!rc && g.r.len)
-		rc = -TG_EPARSE;
-	free(g.prints);
-	free(g.cells);
 	return rc;
 }

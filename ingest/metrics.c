@@ -75,6 +75,8 @@ struct tg_metric tg_ingest_metrics[TG_M_COUNT] = {
 		"Events copied into their cases before their month was dropped."),
 	COUNTER(TG_M_SWEPT, "dead_letters_dropped_total",
 		"Dead letters deleted since they arrived before the retention floor."),
+	COUNTER(TG_M_SUMMARIZED, "summarized_ranges_total",
+		"Ranges of stored events that were summarised for looks by time."),
 };
 
 int64_t tg_ingest_stage(enum tg_ingest_stage stage, int64_t since_mono_us)

@@ -33,6 +33,7 @@ enum tg_ingest_metric {
 	TG_M_NEEDED,
 	TG_M_EVIDENCE,
 	TG_M_SWEPT,
+	TG_M_SUMMARIZED,
 	TG_M_COUNT
 };
 

@@ -18,8 +18,9 @@
 
 _Static_assert(SWEEP_ROWS == 1000, "the text says the same");
 
-/* In this order; a turn ends after the last. */
-enum step { FLOOR, AHEAD, DROP, SWEEP, STEPS };
+/* In this order; a turn ends after the last. Between two turns the last step alone is taken now and
+ * then. */
+enum step { FLOOR, AHEAD, DROP, SWEEP, SUMMARIZE, STEPS };
 
 struct tg_retention {
 	struct tg_pg *pg;
@@ -28,7 +29,8 @@ struct tg_retention {
 	enum step step;
 	bool asking, closing, dropped;
 	int busy_tries;
-	uint64_t every_ms;
+	uint64_t every_ms, summarize_ms;
+	uint64_t turn_at_ms; /* loop time */
 	char ahead[24], keep_days[24], wait_ms[24];
 	uv_timer_t timer;
 	void (*closed)(void *ctx);
@@ -42,6 +44,7 @@ static const char *const sql[STEPS] = {
 	[DROP] = "SELECT outcome, month, copied, needed FROM "
 		 "tongguan.retention_drop($1::integer, $2::integer)",
 	[SWEEP] = "SELECT tongguan.retention_sweep(" SWEEP_SQL_ROWS ")",
+	[SUMMARIZE] = "SELECT tongguan.event_summarize()",
 };
 
 static void ask(struct tg_retention *r);
@@ -57,9 +60,14 @@ static void sleep_then(struct tg_retention *r, enum step step, uint64_t ms)
 	uv_timer_start(&r->timer, on_timer, ms, 0);
 }
 
-static void end_turn(struct tg_retention *r)
+static void rest(struct tg_retention *r)
 {
-	sleep_then(r, FLOOR, r->every_ms);
+	uint64_t now = uv_now(r->timer.loop);
+
+	if (now + r->summarize_ms < r->turn_at_ms)
+		sleep_then(r, SUMMARIZE, r->summarize_ms);
+	else
+		sleep_then(r, FLOOR, r->turn_at_ms > now ? r->turn_at_ms - now : 0);
 }
 
 static enum step after_floor(struct tg_retention *r, const PGresult *res)
@@ -132,11 +140,13 @@ static void on_answer(void *ctx, int rc, const PGresult *res)
 		return;
 	if (r->step == SWEEP) {
 		tg_metric_add(&tg_ingest_metrics[TG_M_SWEPT], tg_pg_f64(res, 0, 0));
-		next = tg_pg_i64(res, 0, 0) == SWEEP_ROWS ? SWEEP : STEPS;
+		next = tg_pg_i64(res, 0, 0) == SWEEP_ROWS ? SWEEP : SUMMARIZE;
+	} else if (r->step == SUMMARIZE) {
+		tg_metric_add(&tg_ingest_metrics[TG_M_SUMMARIZED], tg_pg_f64(res, 0, 0));
 	}
 	r->step = next;
 	if (next == STEPS)
-		end_turn(r);
+		rest(r);
 	else
 		ask(r);
 }
@@ -149,6 +159,8 @@ static void ask(struct tg_retention *r)
 	if (r->asking || r->closing || !tg_pg_up(r->pg))
 		return;
 	r->asking = true;
+	if (r->step == FLOOR)
+		r->turn_at_ms = uv_now(r->timer.loop) + r->every_ms;
 	if (tg_pg_query(r->pg, sql[r->step], params, n, on_answer, r))
 		on_answer(r, -TG_ECLOSED, NULL);
 }
@@ -174,6 +186,7 @@ int tg_retention_open(uv_loop_t *loop, const struct tg_conf *conf,
 	r->ops = *ops;
 	r->ctx = ctx;
 	r->every_ms = (uint64_t)conf->ingest_retention_every_s * 1000;
+	r->summarize_ms = (uint64_t)conf->ingest_summarize_every_s * 1000;
 	snprintf(r->ahead, sizeof(r->ahead), "%lld", (long long)conf->ingest_partitions_ahead);
 	snprintf(
 		r->keep_days, sizeof(r->keep_days), "%lld", (long long)conf->ingest_retention_days);

@@ -1,5 +1,5 @@
 /* How long events are kept: drops months that are old enough, makes those that come, and knows the
- * floor below which nothing is stored any more.
+ * floor below which nothing is stored any more. And has what was stored summarised by time.
  *
  * Any number of processes may run it: the database lets one at a time drop. It works on a
  * connection of its own, so storing never waits for it; dropping wants a lock on all events and

@@ -209,3 +209,28 @@ def test_frame__a_topic_whose_values_are_framed_gives_the_same_events(desk):
                  "tongguan_ingest_batch_rows_count ", "tongguan_ingest_partitions_ahead 5\n", "tongguan_ingest_lag_records 0\n"):
         assert line in text, line
     assert role.stop() == 0
+
+
+def test_summaries__a_look_at_the_last_hour_skips_what_was_stored_before(desk):
+    ingest = Ingest(desk, 400, TONGGUAN_INGEST_SUMMARIZE_EVERY_S="1", TONGGUAN_INGEST_RETENTION_EVERY_S="3600")
+    with desk.pg() as conn:
+        month = conn.execute("SELECT to_char(now() AT TIME ZONE 'UTC', '\"event_\"YYYY_MM')").fetchone()[0]
+        before = ingest.metric("summarized_ranges_total")
+        conn.execute("""INSERT INTO tongguan.event (uid, occurred_at, ingested_at, source, source_pos, source_id, event_id, source_kind, flags)
+            SELECT md5('summary' || i)::uuid, date_trunc('month', now()) + (now() - date_trunc('month', now())) * i / 60000, now(), 1, 10000000 + i,
+                'summary-' || i % 100, 'summary-' || i, 1, 0 FROM generate_series(1, 60000) i""")
+        pages = conn.execute(f"SELECT pg_relation_size('tongguan.{month}') / 8192").fetchone()[0]
+        wait_for(lambda: ingest.metric("summarized_ranges_total") - before >= 2 * (pages // 32 - 1), what="summaries")
+        conn.execute("SET enable_seqscan = off; SET enable_indexscan = off")
+        plan = conn.execute("EXPLAIN (ANALYZE, FORMAT JSON) SELECT count(*) FROM tongguan.event WHERE occurred_at > now() - interval '1 hour'"
+                            " AND source_id LIKE 'summary-%'").fetchone()[0]
+        looked = [n for n in nodes(plan[0]["Plan"]) if n["Node Type"] == "Bitmap Heap Scan" and n["Relation Name"] == month]
+        assert looked and looked[0].get("Lossy Heap Blocks", 0) + looked[0].get("Exact Heap Blocks", 0) <= pages // 4, plan
+        conn.execute("DELETE FROM tongguan.event WHERE event_id LIKE 'summary-%'")
+    ingest.stop()
+
+
+def nodes(plan):
+    yield plan
+    for below in plan.get("Plans", []):
+        yield from nodes(below)

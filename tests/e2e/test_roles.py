@@ -112,7 +112,7 @@ def test_roles__functions_with_the_owners_rights_are_few_pinned_and_for_ingest_a
     rows = city.rows("""SELECT p.proname, array_to_string(p.proconfig, ';'), (SELECT array_agg(r ORDER BY r) FROM unnest(%s::text[]) r
             WHERE has_function_privilege(r, p.oid, 'EXECUTE'))
         FROM pg_proc p WHERE p.pronamespace = 'tongguan'::regnamespace AND p.prosecdef ORDER BY 1""", list(ROLES))
-    assert [name for name, _, _ in rows] == ["event_partition_ensure", "offsets_anew", "retention_ahead", "retention_drop", "retention_sweep"]
+    assert [name for name, _, _ in rows] == ["event_partition_ensure", "event_summarize", "offsets_anew", "retention_ahead", "retention_drop", "retention_sweep"]
     for name, config, who in rows:
         assert "search_path=pg_catalog" in (config or ""), f"{name}: somebody's own function could run with the owner's rights"
         assert who == ["tongguan_ingest"], name
