@@ -144,7 +144,7 @@ class Kafka:
                     f"advertised.listeners={','.join(advertised)}\nlistener.security.protocol.map={plain}\n"
                     f"log.dirs={self.folder}\n")
         self.java = ["/usr/bin/java", "@" + os.path.join(ROOT, "build/deps/kafka/java.args")]
-        done = spawn([*self.java, "kafka.tools.StorageTool", "format", "-t", secrets.token_urlsafe(15) + "Ag", "-c",
+        done = spawn([*self.java, "kafka.tools.StorageTool", "format", "-t", "t" + secrets.token_urlsafe(15)[1:] + "Ag", "-c",
                       self.properties], self.log, user, cwd=folder)
         assert done.wait(60) == 0, f"Kafka's format: see {self.log}"
         self.proc = None
