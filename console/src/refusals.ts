@@ -45,7 +45,7 @@ export const WRONG: Record<string, string> = {
 	"lies more than 500 m away": "相距超过 500 米",
 	"lies outside the city's grid": "在城市网格之外",
 	"longitude lies within 180 degrees, latitude within 90": "经度不超过 180 度，纬度不超过 90 度",
-	"must be a limit: 2h, 4wh, 1wd, 2nd": "须为时长：2h、4wh、1wd、2nd",
+	"must be a limit: 2h, 4wh, 1wd, 2nd": "须写成 2h、4wh、1wd、2nd",
 	"must be a list of at most 20 texts": "最多 20 项文字",
 	"must be a list of at most 9 names of photos": "最多 9 张照片",
 	"must be a list of short texts": "须为若干简短文字",

@@ -2,6 +2,7 @@
 
 Each act is proved by what the database holds afterwards.
 """
+import json
 from types import SimpleNamespace
 
 import pytest
@@ -115,6 +116,24 @@ def test_flows__returned_twice_and_then_ruled_for_good(desks, city, kind):  # no
     assert [department for department, _ in standing] == [other]
     third = Api(city.address, made_token.stdout.strip()).get(f"/api/v1/tasks/{standing[0][1]}")
     assert "sign" in third["allowed_actions"] and "return" not in third["allowed_actions"]
+
+
+def test_flows__what_the_engine_does_not_accept_is_said_in_the_readers_language(desks, city, kind):  # noqa: F811
+    case, page = made(city, kind, "handling"), desks.department
+    page.route("**/actions", lambda route: route.continue_(post_data=json.dumps(route.request.post_data_json | {"by": "soon"})))
+    try:
+        for said in ("时长：须写成 2h、4wh、1wd、2nd", "by: must be a limit: 2h, 4wh, 1wd, 2nd"):
+            hands = Keys(page, case)
+            hands.find()
+            hands.press("e")
+            expect(page.get_by_test_id("panel-request_extension")).to_be_visible()
+            hands.press("1", "Enter")
+            expect(page.locator('[data-testid="toast"]').filter(has_text=said)).to_be_visible()
+            page.keyboard.press("Escape")
+            page.get_by_test_id("lang-switch").click()
+    finally:
+        page.unroute("**/actions")
+    task_says(city, case, "extensions", 0)
 
 
 def test_flows__an_appeal_after_a_late_close(desks, city, kind):  # noqa: F811
