@@ -35,8 +35,10 @@ struct tg_conf {
 	int64_t http_session_hours;
 	/* [ingest] */
 	char *ingest_listen;
-	int64_t ingest_retention_days, ingest_ahead_s, ingest_batch_rows, ingest_batch_bytes;
-	int64_t ingest_partitions_ahead, ingest_retention_every_s, ingest_retention_wait_ms;
+	int64_t ingest_retention_days, ingest_ahead_s, ingest_batch_rows, ingest_batch_bytes,
+		ingest_pace_ms;
+	int64_t ingest_partition_days, ingest_partitions_ahead, ingest_retention_every_s,
+		ingest_retention_wait_ms;
 	int64_t ingest_summarize_every_s;
 	char *ingest_group;
 	/* [correlate] */

@@ -1,4 +1,4 @@
-/* PostgreSQL: versions, schema, accounts, city, months, clock and disk. */
+/* PostgreSQL: versions, schema, accounts, city, partitions, clock and disk. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -121,13 +121,14 @@ static void check_city(PGconn *conn)
 		doctor_say(DOCTOR_OK, "city", "%s", text);
 }
 
-static void check_months(PGconn *conn, const struct tg_conf *conf)
+static void check_partitions(PGconn *conn, const struct tg_conf *conf)
 {
 	char ahead[256], old[256], sql[256];
 
-	value_of(conn, "SELECT count(*) FROM tongguan.event_months() WHERE from_at > now()", ahead);
+	value_of(conn, "SELECT count(*) FROM tongguan.event_partitions() WHERE from_at > now()",
+		ahead);
 	snprintf(sql, sizeof(sql),
-		"SELECT count(*) FROM tongguan.event_months() WHERE to_at <= now() - interval "
+		"SELECT count(*) FROM tongguan.event_partitions() WHERE to_at <= now() - interval "
 		"'%lld "
 		"days'",
 		(long long)conf->ingest_retention_days + 1);
@@ -135,14 +136,14 @@ static void check_months(PGconn *conn, const struct tg_conf *conf)
 	if (!ahead[0])
 		return; /* the schema's line has said it */
 	if (conf->ingest_retention_days && atoi(old) > 0)
-		doctor_say(DOCTOR_WARN, "months",
+		doctor_say(DOCTOR_WARN, "partitions",
 			"%s older than ingest.retention_days: is ingest running? Its log and "
-			"tongguan_ingest_retention_needed_events say why a month stays",
+			"tongguan_ingest_retention_needed_events say why one stays",
 			old);
 	else if (atoi(ahead) == 0)
-		doctor_say(DOCTOR_WARN, "months", "none is made ahead: is ingest running?");
+		doctor_say(DOCTOR_WARN, "partitions", "none is made ahead: is ingest running?");
 	else
-		doctor_say(DOCTOR_OK, "months", "%s made ahead", ahead);
+		doctor_say(DOCTOR_OK, "partitions", "%s made ahead", ahead);
 }
 
 static void check_clock(PGconn *conn)
@@ -199,7 +200,7 @@ void doctor_postgres(const struct tg_conf *conf)
 		check_account(conn, "dispatch", conf->postgres_dispatch_user,
 			conf->postgres_dispatch_password, conf->postgres_url);
 		check_city(conn);
-		check_months(conn, conf);
+		check_partitions(conn, conf);
 	}
 	check_clock(conn);
 	check_disk(conn);

@@ -58,7 +58,7 @@ int tg_batch_reset(struct tg_batch *batch, unsigned generation, size_t partition
 	tg_buf_reset(&batch->outs);
 	tg_buf_reset(&batch->deads);
 	batch->rows_count = batch->outs_count = batch->deads_count = batch->outs_sent = 0;
-	batch->months_count = 0;
+	batch->days_count = 0;
 	batch->first_mono_us = 0;
 	return tg_row_head(&batch->rows);
 }
@@ -73,7 +73,7 @@ bool tg_batch_full(const struct tg_batch *batch)
 	return batch->rows_count >= batch->rows_max || batch->rows.len >= batch->bytes_max ||
 	       batch->bytes.len >= 2 * batch->bytes_max ||
 	       batch->outs_count >= 4 * batch->rows_max || batch->deads_count >= batch->rows_max ||
-	       batch->months_count == TG_BATCH_MONTHS_MAX;
+	       batch->days_count == TG_BATCH_DAYS_MAX;
 }
 
 int tg_batch_add_row(struct tg_batch *batch, const struct tg_row *row)
@@ -178,22 +178,12 @@ void tg_batch_advance(struct tg_batch *batch, size_t part, int64_t offset, int64
 		span->high_us = occurred_us;
 }
 
-void tg_batch_need_month(struct tg_batch *batch, uint32_t month)
+void tg_batch_need_day(struct tg_batch *batch, uint32_t day)
 {
-	for (size_t i = 0; i < batch->months_count; i++) {
-		if (batch->months[i] == month)
+	for (size_t i = batch->days_count; i > 0; i--) {
+		if (batch->days[i - 1] == day)
 			return;
 	}
-	assert(batch->months_count < TG_BATCH_MONTHS_MAX);
-	batch->months[batch->months_count++] = month;
-}
-
-uint32_t tg_month_of(int64_t us)
-{
-	unsigned month, day;
-	int64_t year;
-
-	assert(us >= 0);
-	tg_civil_from_days(us / TG_US_PER_DAY, &year, &month, &day);
-	return (uint32_t)(year - 1970) * 12 + month - 1;
+	assert(batch->days_count < TG_BATCH_DAYS_MAX);
+	batch->days[batch->days_count++] = day;
 }

@@ -7,7 +7,7 @@
 #include "base/io/kafka.h"
 #include "ingest/row.h"
 
-#define TG_BATCH_MONTHS_MAX 16
+#define TG_BATCH_DAYS_MAX 512
 
 /* Of one partition: the batch holds everything up to `next`. */
 struct tg_span {
@@ -56,8 +56,8 @@ struct tg_batch {
 	size_t outs_count, deads_count;
 	struct tg_span *spans; /* one a partition of the assignment */
 	size_t spans_count, spans_cap;
-	uint32_t months[TG_BATCH_MONTHS_MAX]; /* since 1970 whose table may be missing */
-	size_t months_count;
+	uint32_t days[TG_BATCH_DAYS_MAX]; /* since 1970, UTC: those that its rows lie in */
+	size_t days_count;
 	struct tg_buf scratch;
 	int64_t first_mono_us; /* when it got its first record */
 	size_t outs_sent;      /* forward's own */
@@ -75,15 +75,13 @@ TG_MUST int tg_batch_add_row(struct tg_batch *batch, const struct tg_row *row);
 TG_MUST int tg_batch_add_located(struct tg_batch *batch, const struct tg_located_out *located);
 /* The record at offset of that partition is dealt with. */
 void tg_batch_advance(struct tg_batch *batch, size_t part, int64_t offset, int64_t occurred_us);
-void tg_batch_need_month(struct tg_batch *batch, uint32_t month);
+void tg_batch_need_day(struct tg_batch *batch, uint32_t day);
 
 /* In place of a length: the header has no value, which is not the empty one. */
 #define TG_NO_HEADER_VALUE UINT32_MAX
 /* For who writes messages into the batch. */
 TG_MUST int tg_batch_add_header(struct tg_batch *batch, const char *name, struct tg_slice value);
 TG_MUST int tg_batch_add_out(struct tg_batch *batch, const struct tg_out *out);
-
-uint32_t tg_month_of(int64_t us); /* since 1970; us >= 0 */
 
 static inline struct tg_out *tg_batch_out(const struct tg_batch *batch, size_t i)
 {

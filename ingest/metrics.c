@@ -62,17 +62,17 @@ struct tg_metric tg_ingest_metrics[TG_M_COUNT] = {
 		"now: "
 		"skipped."),
 	GAUGE(TG_M_AHEAD, "partitions_ahead",
-		"Months of the event table that are there after this one, without a gap."),
+		"Partitions of the event table that are there after that of now, without a gap."),
 	GAUGE(TG_M_FLOOR, "retention_floor_seconds",
-		"The retention floor, seconds since 1970; 0: no month was ever dropped."),
-	COUNTER(TG_M_DROPPED, "partitions_dropped_total", "Months dropped by this process."),
+		"The retention floor, seconds since 1970; 0: nothing was ever dropped."),
+	COUNTER(TG_M_DROPPED, "partitions_dropped_total", "Partitions dropped by this process."),
 	COUNTER(TG_M_DROP_BUSY, "retention_busy_total",
-		"Times a month was not dropped because its lock did not come in time."),
+		"Times a partition was not dropped because its lock did not come in time."),
 	GAUGE(TG_M_NEEDED, "retention_needed_events",
-		"Events that keep the oldest month: of incidents dispatch has not seen, or of "
+		"Events that keep the oldest partition: of incidents dispatch has not seen, or of "
 		"cases."),
 	COUNTER(TG_M_EVIDENCE, "retention_evidence_total",
-		"Events copied into their cases before their month was dropped."),
+		"Events copied into their cases before their partition was dropped."),
 	COUNTER(TG_M_SWEPT, "dead_letters_dropped_total",
 		"Dead letters deleted since they arrived before the retention floor."),
 	COUNTER(TG_M_SUMMARIZED, "summarized_ranges_total",

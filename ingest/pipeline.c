@@ -104,13 +104,34 @@ static void on_stored(void *ctx, int rc)
 	flush(p);
 }
 
-/* The moment a transaction ends the next begins, with whatever has come meanwhile. */
+static void on_pace(uv_timer_t *timer)
+{
+	flush(tg_container_of(timer, struct tg_pipeline, pace));
+}
+
+/* True when the last transaction began a moment ago: what else comes within the pace goes along,
+ * since each transaction costs all who take part in it far more than a row more does. */
+static bool keeps_pace(struct tg_pipeline *p)
+{
+	int64_t left_us = p->begun_mono_us + p->conf->ingest_pace_ms * 1000 - tg_mono_us();
+
+	if (left_us <= 0)
+		return false;
+	uv_timer_start(&p->pace, on_pace, (uint64_t)(left_us + 999) / 1000, 0);
+	return true;
+}
+
+/* The moment a transaction ends the next begins, with whatever has come meanwhile; after a rest,
+ * the moment that something comes. */
 static void flush(struct tg_pipeline *p)
 {
 	struct tg_batch *batch = p->filling;
 
 	if (!batch || tg_batch_empty(batch) || p->storing || p->taking || !tg_sink_up(p->sink))
 		return;
+	if (!tg_batch_full(batch) && keeps_pace(p))
+		return;
+	p->begun_mono_us = tg_mono_us();
 	p->filling = NULL;
 	tg_ingest_stage(TG_STAGE_WAIT, batch->first_mono_us);
 	if (tg_moves_plan(&p->moves, p->source, batch) == 0) {
@@ -225,6 +246,7 @@ static void on_record(void *ctx, size_t i, struct tg_record *rec)
 		tg_source_retake(p->source);
 	} else if (tg_batch_full(p->filling)) {
 		steer(p);
+		uv_prepare_start(&p->flush, on_flush);
 	}
 }
 

@@ -37,8 +37,8 @@ struct tg_pipeline {
 	int64_t recall_mono_us; /* not before */
 
 	uv_prepare_t flush;
-	uv_timer_t tick, again;
-	int64_t tick_mono_us, stored_mono_us;
+	uv_timer_t tick, again, pace;
+	int64_t tick_mono_us, stored_mono_us, begun_mono_us; /* of the last transaction with rows */
 	unsigned ticks;
 
 	bool stopping;

@@ -95,7 +95,7 @@ static int open_parts(struct tg_pipeline *p, const struct tg_conf *conf)
 	}
 	rc = tg_taker_new(conf, partitions, &p->taker);
 	if (!rc)
-		rc = tg_sink_open(p->loop, conf->postgres_url, &pipeline_sink_ops, p, &p->sink);
+		rc = tg_sink_open(p->loop, conf, &pipeline_sink_ops, p, &p->sink);
 	if (!rc)
 		rc = tg_atlas_watch_open(
 			p->loop, conf->postgres_url, pipeline_on_city, p, &p->city);
@@ -124,6 +124,7 @@ int tg_pipeline_open(uv_loop_t *loop, const struct tg_conf *conf, struct tg_pipe
 		return rc; /* the process ends: what was opened ends with it */
 	uv_prepare_init(loop, &p->flush);
 	uv_timer_init(loop, &p->again);
+	uv_timer_init(loop, &p->pace);
 	uv_timer_init(loop, &p->tick);
 	uv_timer_start(&p->tick, on_tick, TICK_MS, TICK_MS);
 	*ret = p;
@@ -160,10 +161,11 @@ static void close_parts(struct tg_pipeline *p)
 {
 	if (p->open)
 		return;
-	p->open = 8;
+	p->open = 9;
 	close_handle(p, (uv_handle_t *)&p->flush);
 	close_handle(p, (uv_handle_t *)&p->tick);
 	close_handle(p, (uv_handle_t *)&p->again);
+	close_handle(p, (uv_handle_t *)&p->pace);
 	tg_source_close(p->source);
 	tg_retention_close(p->retention, pipeline_part_closed, p);
 	tg_sink_close(p->sink, pipeline_part_closed, p);

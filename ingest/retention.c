@@ -31,7 +31,7 @@ struct tg_retention {
 	int busy_tries;
 	uint64_t every_ms, summarize_ms;
 	uint64_t turn_at_ms; /* loop time */
-	char ahead[24], keep_days[24], wait_ms[24];
+	char ahead[24], span_days[24], keep_days[24], wait_ms[24];
 	uv_timer_t timer;
 	void (*closed)(void *ctx);
 	void *closed_ctx;
@@ -40,8 +40,8 @@ struct tg_retention {
 static const char *const sql[STEPS] = {
 	[FLOOR] = "SELECT CASE WHEN isfinite(floor_at) THEN (extract(epoch FROM floor_at) * "
 		  "1000000)::bigint END FROM tongguan.retention",
-	[AHEAD] = "SELECT tongguan.retention_ahead($1::integer)",
-	[DROP] = "SELECT outcome, month, copied, needed FROM "
+	[AHEAD] = "SELECT tongguan.retention_ahead($1::integer, $2::integer)",
+	[DROP] = "SELECT outcome, oldest, copied, needed FROM "
 		 "tongguan.retention_drop($1::integer, $2::integer)",
 	[SWEEP] = "SELECT tongguan.retention_sweep(" SWEEP_SQL_ROWS ")",
 	[SUMMARIZE] = "SELECT tongguan.event_summarize()",
@@ -85,7 +85,7 @@ static enum step after_floor(struct tg_retention *r, const PGresult *res)
 static void say_dropped(const PGresult *res)
 {
 	tg_metric_add(&tg_ingest_metrics[TG_M_DROPPED], 1);
-	tg_log(TG_INFO, "month dropped", TG_F("table", TG_SL(tg_pg_text(res, 0, 1))));
+	tg_log(TG_INFO, "partition dropped", TG_F("table", TG_SL(tg_pg_text(res, 0, 1))));
 }
 
 /* True when the turn goes on at once. */
@@ -107,10 +107,10 @@ static bool after_drop(struct tg_retention *r, const PGresult *res, enum step *r
 			sleep_then(r, DROP, BUSY_MIN_MS + randombytes_uniform(BUSY_SPREAD_MS));
 			return false;
 		}
-		tg_log(TG_WARN, "month not dropped: its table is always in use",
+		tg_log(TG_WARN, "partition not dropped: its table is always in use",
 			TG_F("table", TG_SL(tg_pg_text(res, 0, 1))));
 	} else if (tg_slice_is(outcome, "needed")) {
-		tg_log(TG_WARN, "month kept: incidents or cases still need its events",
+		tg_log(TG_WARN, "partition kept: incidents or cases still need its events",
 			TG_F("table", TG_SL(tg_pg_text(res, 0, 1))),
 			TG_F("events", TG_I(tg_pg_i64(res, 0, 3))));
 	}
@@ -153,15 +153,15 @@ static void on_answer(void *ctx, int rc, const PGresult *res)
 
 static void ask(struct tg_retention *r)
 {
-	const char *params[] = {r->step == AHEAD ? r->ahead : r->keep_days, r->wait_ms};
-	int n = r->step == AHEAD ? 1 : r->step == DROP ? 2 : 0;
+	const char *ahead[] = {r->ahead, r->span_days}, *drop[] = {r->keep_days, r->wait_ms};
+	int n = r->step == AHEAD || r->step == DROP ? 2 : 0;
 
 	if (r->asking || r->closing || !tg_pg_up(r->pg))
 		return;
 	r->asking = true;
 	if (r->step == FLOOR)
 		r->turn_at_ms = uv_now(r->timer.loop) + r->every_ms;
-	if (tg_pg_query(r->pg, sql[r->step], params, n, on_answer, r))
+	if (tg_pg_query(r->pg, sql[r->step], r->step == AHEAD ? ahead : drop, n, on_answer, r))
 		on_answer(r, -TG_ECLOSED, NULL);
 }
 
@@ -188,6 +188,8 @@ int tg_retention_open(uv_loop_t *loop, const struct tg_conf *conf,
 	r->every_ms = (uint64_t)conf->ingest_retention_every_s * 1000;
 	r->summarize_ms = (uint64_t)conf->ingest_summarize_every_s * 1000;
 	snprintf(r->ahead, sizeof(r->ahead), "%lld", (long long)conf->ingest_partitions_ahead);
+	snprintf(
+		r->span_days, sizeof(r->span_days), "%lld", (long long)conf->ingest_partition_days);
 	snprintf(
 		r->keep_days, sizeof(r->keep_days), "%lld", (long long)conf->ingest_retention_days);
 	snprintf(r->wait_ms, sizeof(r->wait_ms), "%lld", (long long)conf->ingest_retention_wait_ms);

@@ -1,5 +1,5 @@
-/* How long events are kept: drops months that are old enough, makes those that come, and knows the
- * floor below which nothing is stored any more. And has what was stored summarised by time.
+/* How long events are kept: drops partitions that are old enough, makes those that come, and knows
+ * the floor below which nothing is stored any more. And has what was stored summarised by time.
  *
  * Any number of processes may run it: the database lets one at a time drop. It works on a
  * connection of its own, so storing never waits for it; dropping wants a lock on all events and
@@ -14,8 +14,8 @@
 struct tg_retention;
 
 struct tg_retention_ops {
-	/* The floor is known, for the first time or anew: µs since 1970, INT64_MIN while no month
-	 * was ever dropped. Nothing must be stored before the first call. */
+	/* The floor is known, for the first time or anew: µs since 1970, INT64_MIN while no
+	 * partition was ever dropped. Nothing must be stored before the first call. */
 	void (*on_floor)(void *ctx, int64_t floor_us);
 };
 

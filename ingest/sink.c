@@ -35,7 +35,9 @@ static const char stage_copy_sql[] =
 static const char merge_sql[] =
 	"INSERT INTO tongguan.event (" TG_ROW_COLUMNS ") SELECT " TG_ROW_COLUMNS
 	" FROM pg_temp.event_stage ORDER BY uid ON CONFLICT DO NOTHING";
-static const char month_sql[] = "SELECT tongguan.event_partition_ensure($1)";
+static const char table_sql[] =
+	"SELECT from_day - date 'epoch', to_day - date 'epoch' FROM "
+	"tongguan.event_partition_ensure(date 'epoch' + $1::integer, $2::integer)";
 
 static void next_step(struct tg_sink *sink);
 
@@ -86,7 +88,7 @@ static void on_rollback(void *ctx, int rc, const PGresult *res)
 		sink_finish(sink, sink->after_rollback);
 	} else {
 		tg_metric_add(&tg_ingest_metrics[TG_M_RETRIED], 1);
-		sink->step = SINK_MONTH;
+		sink->step = SINK_TABLE;
 		next_step(sink);
 	}
 }
@@ -117,8 +119,8 @@ static void rest(struct tg_sink *sink, const PGresult *res)
 	tg_log(TG_WARN, "transaction refused, trying again", TG_F("sqlstate", TG_S(state)),
 		TG_F("why", TG_S(sink->trouble)), TG_F("pause_ms", TG_I(sink->retry_ms)));
 	/* A table that somebody dropped is made again. */
-	memset(sink->months_known, 0, sizeof(sink->months_known));
-	sink->month_at = 0;
+	memset(sink->days_known, 0, sizeof(sink->days_known));
+	sink->day_at = 0;
 	sink->step = SINK_RESTING;
 	uv_timer_start(&sink->retry, on_retry, sink->retry_ms, 0);
 	sink->retry_ms *= 2;
@@ -177,15 +179,17 @@ static void on_step(void *ctx, int rc, const PGresult *res)
 	next_step(sink);
 }
 
-static void on_month(void *ctx, int rc, const PGresult *res)
+static void on_table(void *ctx, int rc, const PGresult *res)
 {
 	struct tg_sink *sink = ctx;
-	uint32_t month;
+	int64_t from, to;
 
 	if (!stepped(sink, rc, res))
 		return;
-	month = sink->batch->months[sink->month_at++];
-	sink->months_known[month / 8] |= (uint8_t)(1 << month % 8);
+	from = tg_pg_i64(res, 0, 0);
+	to = tg_pg_i64(res, 0, 1);
+	for (int64_t day = from < 0 ? 0 : from; day < to && day < SINK_DAYS_KNOWN_MAX; day++)
+		sink->days_known[day / 8] |= (uint8_t)(1 << day % 8);
 	next_step(sink);
 }
 
@@ -235,32 +239,28 @@ static bool open_with_copy(struct tg_sink *sink, bool rows)
 	return true;
 }
 
-static bool month_known(const struct tg_sink *sink, uint32_t month)
+static bool day_known(const struct tg_sink *sink, uint32_t day)
 {
-	return sink->months_known[month / 8] & 1 << month % 8;
+	return sink->days_known[day / 8] & 1 << day % 8;
 }
 
-static void month_date(uint32_t month, char date[16])
+/* True when a partition has to be made first. Outside the transaction: it must not be undone with
+ * it. */
+static bool send_table(struct tg_sink *sink)
 {
-	snprintf(date, 16, "%04u-%02u-01", 1970 + month / 12, month % 12 + 1);
-}
+	const char *params[2];
+	char day[16];
 
-/* True when a month has to be made first. Outside the transaction: it must not be undone with it.
- */
-static bool send_month(struct tg_sink *sink)
-{
-	const char *params[1];
-	char date[16];
-
-	while (sink->batch && sink->month_at < sink->batch->months_count &&
-		month_known(sink, sink->batch->months[sink->month_at]))
-		sink->month_at++;
-	if (!sink->batch || sink->month_at == sink->batch->months_count)
+	while (sink->batch && sink->day_at < sink->batch->days_count &&
+		day_known(sink, sink->batch->days[sink->day_at]))
+		sink->day_at++;
+	if (!sink->batch || sink->day_at == sink->batch->days_count)
 		return false;
-	month_date(sink->batch->months[sink->month_at], date);
-	params[0] = date;
-	if (tg_pg_query(sink->pg, month_sql, params, 1, on_month, sink))
-		on_month(sink, -TG_ECLOSED, NULL);
+	snprintf(day, sizeof(day), "%u", sink->batch->days[sink->day_at]);
+	params[0] = day;
+	params[1] = sink->partition_days;
+	if (tg_pg_query(sink->pg, table_sql, params, 2, on_table, sink))
+		on_table(sink, -TG_ECLOSED, NULL);
 	return true;
 }
 
@@ -271,8 +271,8 @@ static void next_step(struct tg_sink *sink)
 	bool rows = batch && batch->rows_count > 0;
 
 	switch (sink->step) {
-	case SINK_MONTH:
-		if (send_month(sink))
+	case SINK_TABLE:
+		if (send_table(sink))
 			return;
 		sink->step = SINK_OPEN;
 		/* fallthrough */
@@ -331,7 +331,7 @@ void tg_sink_store(struct tg_sink *sink, const struct tg_batch *batch, const str
 	sink->cb_ctx = ctx;
 	sink->abort = false;
 	sink->staged = sink->staged_left > 0;
-	sink->month_at = 0;
+	sink->day_at = 0;
 	sink->step_mono_us = sink->began_mono_us = tg_mono_us();
 	sink->rows_new = batch ? batch->rows_count : 0;
 	if (!rc && batch && batch->deads_count)
@@ -342,7 +342,7 @@ void tg_sink_store(struct tg_sink *sink, const struct tg_batch *batch, const str
 		sink_finish(sink, -TG_ECLOSED);
 		return;
 	}
-	sink->step = SINK_MONTH;
+	sink->step = SINK_TABLE;
 	next_step(sink);
 }
 

@@ -10,6 +10,7 @@
 
 #include <uv.h>
 
+#include "base/conf.h"
 #include "base/io/pg.h"
 #include "ingest/deadletter.h"
 
@@ -27,8 +28,8 @@ struct tg_sink_ops {
 	tg_part_name part_name;
 };
 
-TG_MUST int tg_sink_open(uv_loop_t *loop, const char *url, const struct tg_sink_ops *ops, void *ctx,
-	struct tg_sink **ret);
+TG_MUST int tg_sink_open(uv_loop_t *loop, const struct tg_conf *conf, const struct tg_sink_ops *ops,
+	void *ctx, struct tg_sink **ret);
 bool tg_sink_up(const struct tg_sink *sink);
 bool tg_sink_idle(const struct tg_sink *sink); /* no transaction under way */
 const char *tg_sink_trouble(

@@ -4,13 +4,13 @@
 
 #include "ingest/sink.h"
 
-#define SINK_RETRY_MIN_MS     20
-#define SINK_MONTHS_KNOWN_MAX 4800 /* to the year 2370 */
+#define SINK_RETRY_MIN_MS   20
+#define SINK_DAYS_KNOWN_MAX 146112 /* to the year 2370 */
 
 /* Of a transaction, in this order; those that a batch does not need are passed over. */
 enum sink_step {
 	SINK_IDLE,
-	SINK_MONTH,
+	SINK_TABLE,
 	SINK_OPEN,
 	SINK_DEAD,
 	SINK_STAGE,
@@ -33,7 +33,8 @@ struct tg_sink {
 			     * when nothing has to come between, the COPY */
 	size_t open_len;    /* without the COPY */
 	struct tg_buf dead_params[TG_DEAD_PARAMS];
-	size_t month_at;
+	size_t day_at;
+	char partition_days[24];
 	tg_sink_cb cb;
 	void *cb_ctx;
 	bool abort;
@@ -46,7 +47,7 @@ struct tg_sink {
 	uv_timer_t retry;
 	uint64_t retry_ms;
 	char trouble[128];
-	uint8_t months_known[SINK_MONTHS_KNOWN_MAX / 8];
+	uint8_t days_known[SINK_DAYS_KNOWN_MAX / 8]; /* those whose partition is there */
 	void (*closed)(void *ctx);
 	void *closed_ctx;
 };

@@ -1,6 +1,7 @@
 /* The sink's connection: opening and closing it, what is asked of it outside a transaction, and
  * giving up a server that answers nothing. */
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -69,8 +70,8 @@ static void on_down(void *ctx, struct tg_pg *pg)
 	sink->ops.on_down(sink->ctx);
 }
 
-int tg_sink_open(uv_loop_t *loop, const char *url, const struct tg_sink_ops *ops, void *ctx,
-	struct tg_sink **ret)
+int tg_sink_open(uv_loop_t *loop, const struct tg_conf *conf, const struct tg_sink_ops *ops,
+	void *ctx, struct tg_sink **ret)
 {
 	static const struct tg_pg_ops pg_ops = {on_up, on_down};
 	struct tg_sink *sink = calloc(1, sizeof(*sink));
@@ -82,7 +83,9 @@ int tg_sink_open(uv_loop_t *loop, const char *url, const struct tg_sink_ops *ops
 	sink->ops = *ops;
 	sink->ctx = ctx;
 	sink->retry_ms = SINK_RETRY_MIN_MS;
-	rc = tg_pg_open(loop, url, "tongguan ingest", &pg_ops, sink, &sink->pg);
+	snprintf(sink->partition_days, sizeof(sink->partition_days), "%lld",
+		(long long)conf->ingest_partition_days);
+	rc = tg_pg_open(loop, conf->postgres_url, "tongguan ingest", &pg_ops, sink, &sink->pg);
 	if (rc) {
 		free(sink);
 		return rc;

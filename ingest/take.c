@@ -132,7 +132,7 @@ static int add_row(struct taking *t)
 	memcpy(row.uid, t->uid, sizeof(row.uid));
 	rc = tg_batch_add_row(t->batch, &row);
 	if (!rc)
-		tg_batch_need_month(t->batch, tg_month_of(t->got.ev->occurred_at_us));
+		tg_batch_need_day(t->batch, (uint32_t)(t->got.ev->occurred_at_us / TG_US_PER_DAY));
 	return rc;
 }
 
@@ -148,8 +148,8 @@ static int refuse(struct taking *t, enum tg_reject why, bool stored)
 		t->batch, t->rec, t->index, why, tg_record_arrival_us(t->rec, t->now_us), stored);
 }
 
-/* In time when it arrived, too old by now: a replay must bring back neither a dropped month nor a
- * dead letter that was deleted with it. */
+/* In time when it arrived, too old by now: a replay must bring back neither a dropped partition nor
+ * a dead letter that was deleted with it. */
 static bool below_floor(const struct taking *t, enum tg_reject why)
 {
 	int64_t us = why ? tg_record_arrival_us(t->rec, t->now_us) : t->got.ev->occurred_at_us;

@@ -13,3 +13,7 @@ def city():
     """A whole running city: embedded servers and the three roles."""
     with harness.City(env={"TONGGUAN_DISPATCH_ANCHOR_S": "2"}) as running:
         yield running
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "apart: has servers of its own and waits for no instant, so that it may run beside all the others")

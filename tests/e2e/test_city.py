@@ -14,6 +14,8 @@ from datetime import datetime, timedelta, timezone
 import harness
 import pytest
 
+pytestmark = pytest.mark.apart
+
 XUHUI = os.path.join(harness.ROOT, "schema/cities/xuhui")
 SENSORS = "tongguan.sensor.readings"
 INSIDE = (121.4380, 31.1880)      # 徐家汇街道

@@ -40,7 +40,7 @@ def test_doctor__finds_nothing_bad_in_a_whole_city(city):
     one(lines, "ok", "postgis", "version 3.")
     one(lines, "ok", "schema", "migrations, the last ")
     one(lines, "ok", "city", "波士顿")
-    one(lines, "ok", "months", "made ahead")
+    one(lines, "ok", "partitions", "made ahead")
     for role in ("ingest", "correlate", "dispatch"):
         one(lines, "ok", "account", f"{role} works as tongguan_{role}")
     one(lines, "ok", "redis", "maxmemory-policy noeviction")

@@ -16,6 +16,8 @@ import pytest
 
 from harness import HERE, ROOT, City, Role, wait_for
 
+pytestmark = pytest.mark.apart
+
 DATA = os.environ.get("TONGGUAN_DATA", os.path.join(ROOT, "../shared/data"))
 ROWS = int(os.environ.get("TONGGUAN_FEED_ROWS", "300"))
 PLACE = f"{HERE[0]},{HERE[1]}"

@@ -15,6 +15,8 @@ import pytest
 import harness
 import replay_oracle
 
+pytestmark = pytest.mark.apart
+
 CASES, TRANSITIONS, WORKERS = 1000, int(os.environ.get("TONGGUAN_WALK", "20000")), 10
 SEED = int(os.environ.get("TG_TEST_SEED", str(time.time_ns() % 1_000_000)))
 TERMINAL = {"closed", "refused", "not_filed", "void", "merged"}

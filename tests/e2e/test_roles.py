@@ -86,9 +86,9 @@ def test_roles__have_exactly_the_privileges_of_the_table(city):
         FROM pg_class c CROSS JOIN pg_roles r
         WHERE c.relnamespace IN ('tongguan'::regnamespace) AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND r.rolname = ANY (%s)""", list(ROLES))
     have = {}
-    for table, role, letters, is_month in rows:
-        if is_month:
-            assert letters == "", f"{role} may {letters} on {table}: months are used through the whole table"
+    for table, role, letters, is_partition in rows:
+        if is_partition:
+            assert letters == "", f"{role} may {letters} on {table}: partitions are used through the whole table"
         else:
             have.setdefault(table, [""] * len(ROLES))[ROLES.index(role)] = letters
     assert {t: tuple(p) for t, p in have.items()} == EXPECTED
@@ -154,7 +154,7 @@ def test_roles__up_runs_each_process_under_its_own_account(city):
     assert {(u, a) for u, a in rows} == {(f"tongguan_{a}", a) for a in ("ingest", "correlate", "dispatch")}
 
 
-def test_roles__a_month_made_later_takes_events_through_the_whole_table(city):
+def test_roles__a_partition_made_later_takes_events_through_the_whole_table(city):
     with account(city, "tongguan_ingest") as conn:
         conn.execute("SELECT tongguan.event_partition_ensure('2002-03-03')")
         conn.execute("BEGIN")
@@ -163,7 +163,7 @@ def test_roles__a_month_made_later_takes_events_through_the_whole_table(city):
         assert conn.execute("SELECT count(*) FROM tongguan.event WHERE source_id = 'role'").fetchone()[0] == 1
         conn.execute("ROLLBACK")
     with city.pg() as conn:
-        conn.execute("DROP TABLE tongguan.event_2002_02, tongguan.event_2002_03")
+        conn.execute("DROP TABLE tongguan.event_2002_01_28, tongguan.event_2002_02_25")
 
 
 def test_roles__readers_see_the_views_and_nothing_behind_them(city):

@@ -5,6 +5,8 @@ import harness
 import pytest
 from harness import Role, judged, wait_for
 
+pytestmark = pytest.mark.apart
+
 
 @pytest.fixture(scope="module")
 def day(tmp_path_factory):

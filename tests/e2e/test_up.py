@@ -6,7 +6,11 @@ import signal
 import subprocess
 import tempfile
 
+import pytest
+
 from harness import BINARY, ROOT, wait_for
+
+pytestmark = pytest.mark.apart
 
 
 def children(pid):

@@ -111,7 +111,7 @@ def test_whole_way__contact_is_masked_but_for_the_role_that_needs_it(city, close
 
 
 def test_database__a_count_needs_no_index_only_scan_of_boxes(city):
-    """PostgreSQL dies of one over PostGIS's SP-GiST index; the plan is asked for as an empty month would choose it."""
+    """PostgreSQL dies of one over PostGIS's SP-GiST index; the plan is asked for as an empty partition would choose it."""
     with city.pg() as conn:
         conn.execute("SET enable_seqscan = off")
         conn.execute("SET enable_bitmapscan = off")

@@ -179,21 +179,21 @@ class Battery:
         self.line.flows(20)
 
     def disk_full(self, seconds=1.5):
-        """The current month's table lies on a file system without a free page. Where nothing can be mounted, the server is made
+        """The current partition lies on a file system without a free page. Where nothing can be mounted, the server is made
         to say the same by a trigger, and the table of counts says so."""
         disk = self.line.small_disk()
-        month = self.line.value("SELECT 'tongguan.event_' || to_char(now() AT TIME ZONE 'UTC', 'YYYY_MM')")
+        table = self.line.value("SELECT 'tongguan.' || name FROM tongguan.event_partitions() WHERE from_at <= now() AND now() < to_at")
         kind = "disk full" if disk.mounted else "disk full (no mount here: said by a trigger)"
         with self.line.pg() as conn:
             if disk.mounted and not conn.execute("SELECT count(*) FROM pg_tablespace WHERE spcname = 'small'").fetchone()[0]:
                 conn.execute(f"CREATE TABLESPACE small LOCATION '{disk.path}'")
-                conn.execute(f"ALTER TABLE {month} SET TABLESPACE small")
+                conn.execute(f"ALTER TABLE {table} SET TABLESPACE small")
             if disk.mounted:
                 disk.fill()
             else:
                 conn.execute("""CREATE FUNCTION public.full_disk() RETURNS trigger LANGUAGE plpgsql AS
                     $$ BEGIN RAISE EXCEPTION 'no space left on device' USING ERRCODE = '53100'; END $$""")
-                conn.execute(f"CREATE TRIGGER full_disk BEFORE INSERT ON {month} FOR EACH ROW EXECUTE FUNCTION public.full_disk()")
+                conn.execute(f"CREATE TRIGGER full_disk BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION public.full_disk()")
             try:
                 said = wait_for(lambda: any("53100" in i.ask("/readyz")[1] for i in self.line.ingests if i.alive()), 60,
                                 what="a full disk")
@@ -202,7 +202,7 @@ class Battery:
                 if disk.mounted:
                     disk.empty()
                 else:
-                    conn.execute(f"DROP TRIGGER full_disk ON {month}")
+                    conn.execute(f"DROP TRIGGER full_disk ON {table}")
                     conn.execute("DROP FUNCTION public.full_disk()")
         self.count(kind, said)
         self.line.flows(20)
@@ -446,12 +446,11 @@ class Battery:
         return int(records), before == [self.line.rows(sums % table) for table in ("event", "dead_letter")]
 
     def replay_below_floor(self, ingest):
-        """Months that retention has dropped do not come back: their records are counted and skipped. The ledger is of no use after."""
+        """Partitions that retention has dropped do not come back: their records are counted and skipped. The ledger is of no use after."""
         line = self.line
         line.up()
-        days = line.value("SELECT extract(day FROM now() - date_trunc('month', now()))::integer")
         dropped = 0
-        while line.value("SELECT outcome FROM tongguan.retention_drop(%s, 5000)", days) == "dropped":
+        while line.value("SELECT outcome FROM tongguan.retention_drop(7, 5000)") == "dropped":
             dropped += 1
         floor_us = line.value("SELECT (extract(epoch FROM floor_at) * 1000000)::bigint FROM tongguan.retention")
         below = sum(len(sent.at) for sent in line.ledger.events.values() if sent.event().occurred_at_us < floor_us)
@@ -483,7 +482,7 @@ class Battery:
         if self.replay:
             lines.append("replay of %d records from offset 0: %d events, rows unchanged: %s" % self.replay)
         if self.floor:
-            lines.append("replay after retention dropped %d months: %d records below the floor, %d skipped (the log has no more), "
+            lines.append("replay after retention dropped %d partitions: %d records below the floor, %d skipped (the log has no more), "
                          "rows unchanged: %s" % self.floor)
         return "\n".join(lines)
 

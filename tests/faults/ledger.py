@@ -119,7 +119,7 @@ class Ledger:
     # ---- making
 
     def event(self, occurred_us=None):
-        """A new event: (value, headers, uid). Out of order by up to 40 days: some lie in another month."""
+        """A new event: (value, headers, uid). Out of order by up to 40 days: some lie in another partition."""
         rng = self.rng
         kind = rng.random()
         ev = pb.Event(event_id=f"{rng.getrandbits(64):016x}", source_id=f"src-{rng.randrange(400)}",
