@@ -36,7 +36,7 @@ struct tg_conf {
 	/* [ingest] */
 	char *ingest_listen;
 	int64_t ingest_retention_days, ingest_ahead_s, ingest_batch_rows, ingest_batch_bytes,
-		ingest_pace_ms;
+		ingest_pace_ms, ingest_linger_ms;
 	int64_t ingest_partition_days, ingest_partitions_ahead, ingest_retention_every_s,
 		ingest_retention_wait_ms;
 	int64_t ingest_summarize_every_s;

@@ -344,7 +344,7 @@ static int work(struct retry *r)
 	if (!rc && r->count == 0)
 		puts("no dead letter matches");
 	if (!rc && r->count)
-		rc = tg_producer_open(&r->loop, r->d->conf.kafka_brokers, "tongguan-dead-letter",
+		rc = tg_producer_open(&r->loop, r->d->conf.kafka_brokers, "tongguan-dead-letter", 0,
 			on_delivery, r, &r->producer);
 	for (size_t at = 0; !rc && at < r->count; at += GROUP_MAX)
 		rc = send_group(

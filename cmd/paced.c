@@ -125,7 +125,7 @@ int paced_open(struct paced *p, const struct paced_how *how, const char *brokers
 		return tg_cmd_fail(how->name, "no memory");
 	signal(SIGPIPE, SIG_IGN);
 	start_handles(p);
-	if (tg_producer_open(&p->loop, brokers, how->client, on_delivery, p, &p->producer) == 0)
+	if (tg_producer_open(&p->loop, brokers, how->client, 0, on_delivery, p, &p->producer) == 0)
 		return TG_EXIT_DONE;
 	progress_end(&p->progress);
 	close_handles(p);

@@ -354,7 +354,7 @@ static int start(void *ctx, struct tg_service *svc)
 		rc = tg_store_open(role->loop, role->conf->redis_url, &role->store);
 	if (!rc)
 		rc = tg_producer_open(role->loop, role->conf->kafka_brokers, "tongguan-correlate",
-			on_delivery, role, &role->producer);
+			0, on_delivery, role, &role->producer);
 	if (!rc) {
 		role->city = (struct tg_city_watch){.pg = role->pg,
 			.producer = role->producer,

@@ -144,7 +144,7 @@ static int start(void *role, struct tg_service *svc)
 	if (!rc)
 		rc = say("reports",
 			tg_producer_open(d->loop, conf->kafka_brokers, "tongguan-dispatch-reports",
-				tg_api_report_delivered, d, &d->reports));
+				0, tg_api_report_delivered, d, &d->reports));
 	if (!rc)
 		rc = say("api", tg_api_open(d, &d->api));
 	if (rc)

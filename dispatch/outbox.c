@@ -287,7 +287,7 @@ int tg_outbox_open(struct tg_dispatch *d, struct tg_outbox **ret)
 		free(ob);
 		return rc;
 	}
-	rc = tg_producer_open(d->loop, d->conf->kafka_brokers, "tongguan-dispatch-outbox",
+	rc = tg_producer_open(d->loop, d->conf->kafka_brokers, "tongguan-dispatch-outbox", 0,
 		on_delivery, ob, &ob->producer);
 	if (!rc)
 		rc = tg_anchor_open(d, ob->me, ob->producer, &ob->anchor);

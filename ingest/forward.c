@@ -290,7 +290,7 @@ int tg_forward_progress(
 	return rc;
 }
 
-int tg_forward_open(uv_loop_t *loop, const char *brokers, const struct tg_forward_ops *ops,
+int tg_forward_open(uv_loop_t *loop, const struct tg_conf *conf, const struct tg_forward_ops *ops,
 	void *ctx, struct tg_forward **ret)
 {
 	struct tg_forward *fw = calloc(1, sizeof(*fw));
@@ -300,7 +300,8 @@ int tg_forward_open(uv_loop_t *loop, const char *brokers, const struct tg_forwar
 		return -TG_ENOMEM;
 	fw->ops = *ops;
 	fw->ctx = ctx;
-	rc = tg_producer_open(loop, brokers, "tongguan-ingest", on_delivery, fw, &fw->producer);
+	rc = tg_producer_open(loop, conf->kafka_brokers, "tongguan-ingest", conf->ingest_linger_ms,
+		on_delivery, fw, &fw->producer);
 	if (rc) {
 		free(fw);
 		return rc;

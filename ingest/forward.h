@@ -6,6 +6,7 @@
 
 #include <uv.h>
 
+#include "base/conf.h"
 #include "ingest/batch.h"
 
 struct tg_forward;
@@ -21,8 +22,8 @@ struct tg_forward_ops {
 	void (*on_undelivered)(void *ctx, unsigned generation);
 };
 
-TG_MUST int tg_forward_open(uv_loop_t *loop, const char *brokers, const struct tg_forward_ops *ops,
-	void *ctx, struct tg_forward **ret);
+TG_MUST int tg_forward_open(uv_loop_t *loop, const struct tg_conf *conf,
+	const struct tg_forward_ops *ops, void *ctx, struct tg_forward **ret);
 /* Blocking, at start-up: how many partitions events.located has; negative when it cannot be told.
  */
 int tg_forward_partitions(struct tg_forward *fw);

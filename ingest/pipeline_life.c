@@ -82,8 +82,7 @@ static int open_parts(struct tg_pipeline *p, const struct tg_conf *conf)
 			pipeline_give_back(p, p->batches[i]);
 	}
 	if (!rc)
-		rc = tg_forward_open(
-			p->loop, conf->kafka_brokers, &pipeline_forward_ops, p, &p->forward);
+		rc = tg_forward_open(p->loop, conf, &pipeline_forward_ops, p, &p->forward);
 	if (rc)
 		return rc;
 	partitions = tg_forward_partitions(p->forward);

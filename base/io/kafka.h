@@ -99,13 +99,15 @@ TG_MUST int tg_consumer_offset_at(struct tg_consumer *c, const char *topic, int3
 bool tg_consumer_connected(const struct tg_consumer *c);
 void tg_consumer_close(struct tg_consumer *c); /* on_closed follows; then c is gone */
 
-/* Producer: idempotent, acks=all, no transactions, no linger beyond what batches on its own. */
+/* Producer: idempotent, acks=all, no transactions. What is sent within linger_ms of its first
+ * message goes to a partition in one request; 0: no waiting, what comes while a request is under
+ * way makes the next. */
 struct tg_producer;
 
 typedef void (*tg_delivery_cb)(void *ctx, void *tag, int rc);
 
 TG_MUST int tg_producer_open(uv_loop_t *loop, const char *brokers, const char *client_id,
-	tg_delivery_cb on_delivery, void *ctx, struct tg_producer **ret);
+	int64_t linger_ms, tg_delivery_cb on_delivery, void *ctx, struct tg_producer **ret);
 /* Copies key, value and headers. partition -1 = by key. on_delivery(tag) comes exactly once per
  * accepted message, in order per partition; it retries for ever while the process lives. A message
  * fails for good when it is refused (-TG_ERANGE: too large), or when the client met an error that

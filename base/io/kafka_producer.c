@@ -1,6 +1,7 @@
 #include "base/io/kafka_impl.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,7 +14,7 @@
 struct tg_producer {
 	struct kafka_wake wake;
 	rd_kafka_t *rk;
-	char *brokers, *client_id;
+	char *brokers, *client_id, linger_ms[24];
 	bool fatal; /* this client takes nothing more */
 	tg_delivery_cb on_delivery;
 	void *ctx;
@@ -35,8 +36,6 @@ static const struct kafka_option producer_options[] = {
 	 * delivered too though it never was. Seen: a log that begins with sequence 3, and three
 	 * records reported that are nowhere. */
 	{"max.in.flight.requests.per.connection", "1"},
-	/* No waiting for company: while requests are under way the next batch fills by itself. */
-	{"linger.ms", "0"},
 	{"message.timeout.ms", "0"}, /* never gives up */
 	{"request.timeout.ms", "15000"},
 	{"queue.buffering.max.messages", "200000"},
@@ -84,6 +83,7 @@ static int client_new(struct tg_producer *p)
 
 	if (!options)
 		return -TG_ENOMEM;
+	kafka_conf_option(options, "linger.ms", p->linger_ms);
 	rd_kafka_conf_set_opaque(options, p);
 	rd_kafka_conf_set_dr_msg_cb(options, on_report);
 	rd_kafka_conf_set_error_cb(options, on_error);
@@ -167,7 +167,7 @@ static void on_wake_closed(struct kafka_wake *wake)
 	producer_free(tg_container_of(wake, struct tg_producer, wake));
 }
 
-int tg_producer_open(uv_loop_t *loop, const char *brokers, const char *client_id,
+int tg_producer_open(uv_loop_t *loop, const char *brokers, const char *client_id, int64_t linger_ms,
 	tg_delivery_cb on_delivery, void *ctx, struct tg_producer **ret)
 {
 	struct tg_producer *p = calloc(1, sizeof(*p));
@@ -177,6 +177,7 @@ int tg_producer_open(uv_loop_t *loop, const char *brokers, const char *client_id
 		return -TG_ENOMEM;
 	p->on_delivery = on_delivery;
 	p->ctx = ctx;
+	snprintf(p->linger_ms, sizeof(p->linger_ms), "%lld", (long long)linger_ms);
 	p->brokers = strdup(brokers);
 	p->client_id = strdup(client_id);
 	rc = p->brokers && p->client_id ? kafka_wake_open(&p->wake, loop, producer_serve)

@@ -44,7 +44,7 @@ static void wide_fill(uv_loop_t *loop, const char *name)
 
 	memset(value, 'w', sizeof(value));
 	assert_int_equal(tg_topics_create(brokers, &spec, 1, &why), 0);
-	assert_int_equal(tg_producer_open(loop, brokers, "io_test", on_delivery, &sent, &p), 0);
+	assert_int_equal(tg_producer_open(loop, brokers, "io_test", 0, on_delivery, &sent, &p), 0);
 	for (int i = 0; i < WIDE_RECORDS; i++) {
 		while (tg_producer_send(p, name, i % PARTITIONS, (struct tg_slice){0},
 			       (struct tg_slice){value, sizeof(value)}, NULL, 0, NULL) == -TG_EFULL)
@@ -95,7 +95,7 @@ static void producer__refuses_what_is_too_large_and_sends_what_is_large(void **s
 	(void)state;
 	IO_NEED(brokers);
 	uv_loop_init(&loop);
-	assert_int_equal(tg_producer_open(&loop, brokers, "io_test", on_delivery, &sent, &p), 0);
+	assert_int_equal(tg_producer_open(&loop, brokers, "io_test", 0, on_delivery, &sent, &p), 0);
 	assert_int_equal(tg_buf_reserve(&big, 9 << 20), 0);
 	memset(big.data, 'x', 9 << 20);
 	big.len = 9 << 20;
@@ -125,7 +125,7 @@ static void producer__stopping_without_a_broker_reports_every_message(void **sta
 	(void)state;
 	uv_loop_init(&loop);
 	assert_int_equal(
-		tg_producer_open(&loop, "127.0.0.1:1", "io_test", on_delivery, &sent, &p), 0);
+		tg_producer_open(&loop, "127.0.0.1:1", "io_test", 0, on_delivery, &sent, &p), 0);
 	for (int i = 0; i < 3; i++)
 		assert_int_equal(
 			tg_producer_send(p, "any", -1, TG_SLICE("k"), TG_SLICE("v"), NULL, 0, NULL),

@@ -244,7 +244,7 @@ static inline int setup_once(void **state)
 	rc = tg_topics_create(brokers, specs, 1, &why); /* there already: fine */
 	assert_int_equal(rc, 0);
 	uv_loop_init(&loop);
-	assert_int_equal(tg_producer_open(&loop, brokers, "io_test", on_delivery, &sent, &p), 0);
+	assert_int_equal(tg_producer_open(&loop, brokers, "io_test", 0, on_delivery, &sent, &p), 0);
 	assert_int_equal(tg_producer_partitions(p, topic, 5000), PARTITIONS);
 	assert_int_equal(tg_producer_partitions(p, "io-test-nowhere", 5000), -TG_ENOENT);
 	produce(&loop, p, &sent, -1, 0, RECORDS);

@@ -50,7 +50,7 @@ static void open_producer(struct rig *rig)
 {
 	assert_int_equal(
 		tg_producer_open(&rig->loop, rd_kafka_mock_cluster_bootstraps(rig->cluster),
-			"io_test", on_delivery, rig, &rig->p),
+			"io_test", 0, on_delivery, rig, &rig->p),
 		0);
 }
 
