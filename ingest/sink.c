@@ -190,6 +190,7 @@ static void on_table(void *ctx, int rc, const PGresult *res)
 	to = tg_pg_i64(res, 0, 1);
 	for (int64_t day = from < 0 ? 0 : from; day < to && day < SINK_DAYS_KNOWN_MAX; day++)
 		sink->days_known[day / 8] |= (uint8_t)(1 << day % 8);
+	sink->day_at++;
 	next_step(sink);
 }
 
@@ -241,7 +242,7 @@ static bool open_with_copy(struct tg_sink *sink, bool rows)
 
 static bool day_known(const struct tg_sink *sink, uint32_t day)
 {
-	return sink->days_known[day / 8] & 1 << day % 8;
+	return day < SINK_DAYS_KNOWN_MAX && sink->days_known[day / 8] & 1 << day % 8;
 }
 
 /* True when a partition has to be made first. Outside the transaction: it must not be undone with

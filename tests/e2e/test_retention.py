@@ -151,7 +151,7 @@ def test_partitions__of_any_span_give_way_to_what_is_there(desk):
             ("2003-01-05", 1, "2002-12-30", "2003-01-06"),   # is there already
             ("2003-01-20", 1, "2003-01-20", "2003-01-21"),
             ("2003-01-22", 7, "2003-01-21", "2003-01-27"),   # its Monday is somebody else's
-            ("2003-01-10", 366, "2003-01-06", "2003-01-20"), # between two neighbours
+            ("2003-01-10", 366, "2003-01-06", "2003-01-20"),  # between two neighbours
             ("2003-02-27", 366, "2003-01-30", "2004-01-31"),
             ("1969-12-31", 7, "1969-12-29", "1970-01-05")]   # before 1970
     with desk.pg() as conn:
@@ -234,6 +234,26 @@ def test_frame__a_topic_whose_values_are_framed_gives_the_same_events(desk):
                  "tongguan_ingest_batch_rows_count ", "tongguan_ingest_partitions_ahead 5\n", "tongguan_ingest_lag_records 0\n"):
         assert line in text, line
     assert role.stop() == 0
+
+
+def test_pace__transactions_begin_apart_and_after_a_rest_at_once(desk):
+    ingest, pace_s = Ingest(desk, 400, TONGGUAN_INGEST_PACE_MS="500"), 0.5
+    took = []
+    for i in range(3):
+        time.sleep(pace_s + 0.1)  # the rest
+        began = time.monotonic()
+        store(desk, [report(event_id=f"rested-{i}", source="pace")])
+        took.append(time.monotonic() - began)
+    assert min(took) < pace_s, took
+    before, began = ingest.metric("batches_total"), time.monotonic()
+    events = [report(event_id=f"busy-{i}", source="pace") for i in range(60)]
+    for event in events:  # each would be a transaction of its own
+        desk.produce(TOPIC, [event.SerializeToString()], partition=0)
+    store(desk, [report(event_id="busy-last", source="pace")])
+    batches = ingest.metric("batches_total") - before
+    assert 0 < batches <= (time.monotonic() - began) / pace_s + 2 < len(events)
+    assert desk.value("SELECT count(*) FROM tongguan.event WHERE event_id LIKE 'busy-%%'") == len(events) + 1
+    assert ingest.stop() == 0
 
 
 def test_summaries__a_look_at_the_last_hour_skips_what_was_stored_before(desk):
