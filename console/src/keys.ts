@@ -62,35 +62,59 @@ let ahead: { key: string; shift: boolean; id: string; at: number }[] = [];
 
 const EARLY_MS = 15_000; // what was pressed longer ago was meant for something else by now
 
+/** The open panel has an Enter and is not drawn yet. */
+const isEnterPending = () => panelEnter.value !== null && panelEnter.value.target === panel.value;
+
 /** A step is on its way, or its panel has had its Enter and waits for what it proposes. */
-const isBusy = (id: string) => sending.value.has(id) || panelEarly.value;
+const isBusy = (id: string) => sending.value.has(id) || panelEarly.value || isEnterPending();
 
 effect(() => {
-	void [panel.value, sending.value, panelEarly.value]; // whichever ends first wakes us
+	void [panel.value, sending.value, panelEarly.value, panelEnter.value]; // whichever ends first wakes us
 	const next = ahead[0];
 	if (next && !isBusy(next.id)) setTimeout(catchUp, 0);
 });
 
 function catchUp() {
-	const next = ahead[0];
-	if (!next || isBusy(next.id) || (panel.peek() && next.key !== "Enter")) return;
-	ahead.shift();
-	if (selected.peek() !== next.id || performance.now() - next.at > EARLY_MS) return catchUp();
-	if (next.key !== "Enter") actionKey(next.key);
-	else if (panel.peek()) panelEnter.value = { shift: next.shift };
-	// The panel's answer wakes us for the rest.
-	if (ahead[0]?.key === "Enter" && panel.peek()) catchUp();
+	for (;;) {
+		const next = ahead[0];
+		if (!next || isBusy(next.id) || (panel.peek() && next.key !== "Enter")) return;
+		ahead.shift();
+		if (selected.peek() !== next.id || performance.now() - next.at > EARLY_MS) continue;
+		const open = panel.peek();
+		if (open) panelEnter.value = { shift: next.shift, target: open };
+		if (next.key === "Enter") continue;
+		actionKey(next.key);
+		if (!panel.peek() && !isBusy(next.id)) ahead = []; // what was refused takes with it what was built on it
+	}
 }
 
-/** Holds a key back while the case's answer is awaited. */
-function comesEarly(event: KeyboardEvent): boolean {
+const isInPanel = (target: EventTarget | null) => target instanceof HTMLElement && target.closest(".disp") !== null;
+const isOnButton = (target: EventTarget | null) => target instanceof HTMLElement && target.closest("button, a, select") !== null;
+
+/** What the operator chooses himself ends what was pressed ahead: he looks at the panel now. */
+export function forgetAhead() {
+	ahead = [];
+}
+
+/** Before anybody else hears a key: holds it back while the case's answer is awaited. */
+function holdEarly(event: KeyboardEvent) {
 	const id = selected.peek();
-	if (!id || !(event.key in ACTION_KEYS || event.key === "Enter")) return false;
+	const key = keyOf(event);
+	if (!id || key === null || !(key in ACTION_KEYS || key === "Enter")) return;
 	ahead = ahead.filter((entry) => entry.id === id && performance.now() - entry.at < EARLY_MS);
-	if (!isBusy(id) && ahead.length === 0) return false;
-	ahead.push({ key: event.key, shift: event.shiftKey, id, at: performance.now() });
+	const inPanel = isInPanel(event.target);
+	const isUnderWay = sending.peek().has(id);
+	// A field has what is typed into it, until its panel's own step is on its way.
+	if (editable(event.target) && !(inPanel && isUnderWay)) return;
+	if (ahead.length === 0) {
+		// Where nothing is held an Enter is for the button in focus, or for the panel that waits for a choice.
+		const own = key === "Enter" && (inPanel ? !isUnderWay && !isEnterPending() : isOnButton(event.target));
+		if (own || !isBusy(id)) return;
+	}
+	touched();
+	ahead.push({ key, shift: event.shiftKey, id, at: performance.now() });
 	event.preventDefault();
-	return true;
+	event.stopPropagation();
 }
 
 /** A key for an action: the panel opens, or what needs no choice is done at once. */
@@ -197,30 +221,34 @@ function keyUnderAlt(event: KeyboardEvent): string {
 	return /^Digit(\d)$/.exec(event.code)?.[1] ?? event.key;
 }
 
+/** The key as it counts; null where it is not for us. Arrows, Enter and the like act always; letters, digits and signs as is set. */
+function keyOf(event: KeyboardEvent): string | null {
+	if (composing(event) || event.ctrlKey || event.metaKey) return null;
+	const alt = keysMode.peek() === "alt";
+	if (event.altKey && !alt) return null;
+	const key = event.altKey ? keyUnderAlt(event) : event.key;
+	return key.length === 1 && (keysMode.peek() === "off" || (alt && !event.altKey)) ? null : key;
+}
+
 function onKey(event: KeyboardEvent) {
 	touched();
-	if (composing(event) || event.ctrlKey || event.metaKey) return;
-	const alt = keysMode.peek() === "alt";
-	if (event.altKey && !alt) return;
-	if (event.key === "Escape") {
+	const key = keyOf(event);
+	if (key === null) return;
+	if (key === "Escape") {
 		if (editable(event.target) && !panel.peek()) (event.target as HTMLElement).blur();
 		escape();
 		event.preventDefault();
 		return;
 	}
-	if (comesEarly(event)) return;
-	const inPanel = event.target instanceof HTMLElement && event.target.closest(".disp") !== null;
-	if (panel.peek() && event.key === "Enter" && !inPanel && !editable(event.target)) {
-		panelEnter.value = { shift: event.shiftKey };
+	const open = panel.peek();
+	if (open && key === "Enter" && !isInPanel(event.target) && !editable(event.target)) {
+		panelEnter.value = { shift: event.shiftKey, target: open };
 		event.preventDefault();
 		return;
 	}
-	if (editable(event.target) || panel.peek()) return;
-	const key = alt && event.altKey ? keyUnderAlt(event) : event.key;
-	// Arrows, Enter and the like act always; letters, digits and signs as the operator has set it.
-	if (key.length === 1 && (keysMode.peek() === "off" || (alt && !event.altKey))) return;
+	if (editable(event.target) || open) return;
 	// A focused button answers Enter itself.
-	if (key === "Enter" && event.target instanceof HTMLElement && !event.target.closest("button, a, select")) {
+	if (key === "Enter" && !isOnButton(event.target)) {
 		if (selected.peek()) focusOn("[data-testid=case]");
 		return;
 	}
@@ -247,6 +275,7 @@ function onKey(event: KeyboardEvent) {
 }
 
 export function listenForKeys() {
+	addEventListener("keydown", holdEarly, true);
 	addEventListener("keydown", onKey);
 	for (const moved of ["pointermove", "pointerdown", "wheel"]) addEventListener(moved, touched, { passive: true });
 }

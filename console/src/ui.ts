@@ -10,8 +10,8 @@ export interface Target {
 
 /** The action panel that slides over the case, if any. */
 export const panel = signal<Target | null>(null);
-/** Enter was pressed for the open panel before it had the focus. */
-export const panelEnter = signal<{ shift: boolean } | null>(null);
+/** Enter was pressed for this panel before it had the focus; null once the panel has taken it. */
+export const panelEnter = signal<{ shift: boolean; target: Target } | null>(null);
 /** The open panel has had its Enter and waits for what it will propose. */
 export const panelEarly = signal(false);
 /** The full deadline explanation. */

@@ -151,7 +151,8 @@ class Keys:
 
     def wait(self, city, state):
         def said():
-            return self.page.locator("[data-testid=toast], .foot .note, .disp").all_inner_texts()
+            return city.value("SELECT state FROM tongguan.cases WHERE case_id::text = %s", self.case), self.page.url, \
+                self.page.locator("[data-testid=toast], .foot .note, .disp").all_inner_texts()
         try:
             wait_for(lambda: city.value("SELECT state FROM tongguan.cases WHERE case_id::text = %s", self.case) == state, what=f"{self.case} {state}")
         except AssertionError as failed:

@@ -71,6 +71,67 @@ def test_keys__a_routine_case_from_arrival_to_close(opened, chromium, city, kind
     assert not desk_page.faults + dept_page.faults
 
 
+AT_ONCE = """keys => keys.forEach(key => document.activeElement.dispatchEvent(new KeyboardEvent("keydown", {key, bubbles: true, cancelable: true})))"""
+
+
+@pytest.mark.parametrize("when", ["before the panel is drawn", "while the panel waits for its proposal", "while the step is under way"])
+def test_keys__what_is_pressed_ahead_follows_its_step(page, city, kind, when):
+    """Keys were lost between the Enter for a panel and its drawing, or a panel took the Enter meant for the next."""
+    case = made(city, kind, "to_file")
+    Desk(page, city).sign_in("shift_lead")
+    desk, held, seen = Keys(page, case), [], []
+    desk.find()
+
+    def hold(route):
+        """The first, until it is let go."""
+        route.continue_() if held else held.append(route)
+
+    def press(*keys):
+        page.evaluate(AT_ONCE, keys)
+
+    def await_held(what):
+        wait_for(lambda: page.wait_for_timeout(20) or held, what=what)
+    page.on("request", lambda request: seen.append(request.url.endswith("/actions")))
+    if when == "before the panel is drawn":
+        press("f", "Enter", "d", "Enter")
+    elif when == "while the panel waits for its proposal":
+        page.route("**/api/v1/catalog/*", hold)
+        press("f", "Enter")
+        await_held("the request of the proposal")
+        press("d", "Enter")
+    else:
+        page.route(f"**/api/v1/cases/{case}/actions", hold)
+        press("f")
+        expect(page.get_by_test_id("panel-file").locator(":focus")).to_be_attached()
+        press("Enter")
+        await_held("the request of the step")
+        press("d", "Enter")
+    for route in held:
+        route.continue_()
+    desk.state("assigned")
+    assert sum(seen) == 2 and not page.faults
+
+
+def test_keys__a_field_has_its_letters_while_a_step_is_under_way(page, city, kind):
+    case, held = made(city, kind), []
+    Desk(page, city).sign_in("shift_lead")
+    desk = Keys(page, case)
+    desk.find()
+    page.route(f"**/api/v1/cases/{case}/actions", lambda route: held.append(route))
+    desk.press("a")
+    wait_for(lambda: page.wait_for_timeout(20) or held, what="the request")
+    desk.press("/", "f", "a", "r")
+    expect(page.get_by_test_id("search")).to_have_value("far")
+    desk.press("Escape")
+    held[0].continue_()
+    desk.state("to_file")
+    desk.press("c", "Control+Enter")  # words are wanted
+    desk.type("")
+    desk.press("a", "f")
+    expect(page.locator(".disp textarea").first).to_have_value("af")
+    assert not page.faults
+
+
 ACTS = (  # act, the account, the state it begins in, keys, what proves it
     ("accept", "shift_lead", "new", ("a",), "to_file"),
     ("file", "shift_lead", "to_file", ("f", "Enter"), "to_dispatch"),

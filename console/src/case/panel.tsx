@@ -2,7 +2,7 @@
 import { useSignal } from "@preact/signals";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { actionName, perform, targetOf } from "../act";
-import { composing, focusOn, move, staysHere } from "../keys";
+import { composing, focusOn, forgetAhead, move, staysHere } from "../keys";
 import { caseById, type CaseSignal, selected } from "../store";
 import { t, tn } from "../text";
 import { panel, panelEarly, panelEnter, type Target } from "../ui";
@@ -82,7 +82,7 @@ export function ActionPanel({ known, target }: { known: CaseSignal; target: Targ
 
 	useEffect(() => {
 		const pressed = panelEnter.value;
-		if (!pressed) return;
+		if (pressed?.target !== target) return;
 		panelEnter.value = null;
 		void submit(!pressed.shift);
 	}, [panelEnter.value]);
@@ -93,7 +93,8 @@ export function ActionPanel({ known, target }: { known: CaseSignal; target: Targ
 		const waiting = early.current;
 		early.current = null;
 		panelEarly.value = false;
-		if (proposed && waiting) void submit(waiting.thenNext);
+		if (!proposed) forgetAhead();
+		else if (waiting) void submit(waiting.thenNext);
 	};
 
 	return (
