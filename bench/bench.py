@@ -1,7 +1,7 @@
 """Benchmarks: ingest beside psql's binary \\copy, the polygon index beside PostGIS, correlate beside ZADD, produced to visible,
-event to case, and what each role costs.
+event to case, what each role costs, and what a page asks for among many cases.
 
-usage: bench.py [PART[,PART…]]   parts: ingest locate correlate visible latency transitions clocks (default: all)
+usage: bench.py [PART[,PART…]]   parts: ingest locate correlate visible latency transitions clocks lists (default: all)
 """
 import os
 import sys
@@ -44,7 +44,13 @@ def bench_clocks():
     clocks.bench()
 
 
-PARTS = {"ingest": bench_ingest, "locate": bench_locate, "correlate": bench_correlate, "visible": bench_visible, "latency": bench_latency, "transitions": bench_transitions, "clocks": bench_clocks}
+def bench_lists():
+    import lists
+    lists.bench()
+
+
+PARTS = {"ingest": bench_ingest, "locate": bench_locate, "correlate": bench_correlate, "visible": bench_visible, "latency": bench_latency,
+         "transitions": bench_transitions, "clocks": bench_clocks, "lists": bench_lists}
 
 
 def main():

@@ -41,6 +41,21 @@ STORMED = """SELECT count(*), extract(epoch FROM max(d.fired_at) - min(d.fire_at
 		AND d.fired_at IS NOT NULL"""
 
 
+def copies(city, many, soon, rate, more=()):
+    """So many more cases like one that was dispatched; gives its id. more: statements that change the copies."""
+    kind, department = city.rows("SELECT type_code, lead FROM tongguan.case_type WHERE lead IS NOT NULL ORDER BY 1 LIMIT 1")[0]
+    status, doc = city.api()("POST", "/api/v1/cases", {"type_code": kind, "title": "clock", "location": {"lon": HERE[0], "lat": HERE[1]}})
+    assert status == 201, doc
+    for action, fields in (("accept", {}), ("file", {"condition": 1}),
+                           ("dispatch", {"tasks": [{"department": department, "role": "lead"}]})):
+        city.api().act(doc["case_id"], action, **fields)
+    with city.pg() as conn:
+        conn.execute("SET session_replication_role = replica")  # copies of what was checked: no keys, no words
+        for sql in (*COPIES, *more):
+            conn.execute(sql, {"case": doc["case_id"], "many": many, "soon": soon, "rate": float(rate)})
+    return doc["case_id"]
+
+
 def storm(city, roles, first):
     """As at the end of a working day: all at once."""
     between = [f"99999920000101{n:06d}" for n in (first, first + STORM - 1)]
@@ -61,17 +76,8 @@ def bench():
     with City(roles=()) as city:
         roles = [Role(city, "dispatch"), Role(city, "dispatch", env={"TONGGUAN_HTTP_LISTEN": "127.0.0.1:0"})]
         roles[0].ready()
-        kind, department = city.rows("SELECT type_code, lead FROM tongguan.case_type WHERE lead IS NOT NULL ORDER BY 1 LIMIT 1")[0]
-        status, doc = city.api()("POST", "/api/v1/cases", {"type_code": kind, "title": "clock", "location": {"lon": HERE[0], "lat": HERE[1]}})
-        assert status == 201, doc
-        for action, fields in (("accept", {}), ("file", {"condition": 1}),
-                               ("dispatch", {"tasks": [{"department": department, "role": "lead"}]})):
-            city.api().act(doc["case_id"], action, **fields)
         soon = RATE * SECONDS
-        with city.pg() as conn:
-            conn.execute("SET session_replication_role = replica")  # copies of what was checked: no keys, no words
-            for sql in COPIES:
-                conn.execute(sql, {"case": doc["case_id"], "many": CLOCKS, "soon": soon, "rate": float(RATE)})
+        copies(city, CLOCKS, soon, RATE)
         before = [cpu_seconds(role.proc.pid) for role in roles]
         wait_for(lambda: len(city.rows(LATE)) >= soon, timeout=SECONDS + 120, every=2, what="every level")
         rows = city.rows(LATE)

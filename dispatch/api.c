@@ -197,7 +197,7 @@ static int open_parts(struct tg_api *api)
 {
 	const struct tg_conf *conf = api->d->conf;
 	double rate = (double)conf->http_rate_limit;
-	int rc = tg_auth_open(api->d->loop, api->d->read, conf->http_session_hours, &api->auth);
+	int rc = tg_auth_open(api->d->loop, api->d->who, conf->http_session_hours, &api->auth);
 
 	if (!rc)
 		rc = tg_ratelimit_new(rate, rate * BURST_S, KEYS_MAX, &api->by_token);

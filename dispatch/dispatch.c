@@ -104,6 +104,13 @@ static void on_read_up(void *ctx, struct tg_pg *pg)
 		pg, "SET plan_cache_mode = force_custom_plan; SET timezone = 'UTC'", NULL, NULL);
 }
 
+/* Always the same few statements: planned once. */
+static void on_who_up(void *ctx, struct tg_pg *pg)
+{
+	(void)ctx;
+	(void)!tg_pg_exec(pg, "SET timezone = 'UTC'", NULL, NULL);
+}
+
 static void on_slow_up(void *ctx, struct tg_pg *pg)
 {
 	(void)ctx;
@@ -116,7 +123,8 @@ static void on_slow_up(void *ctx, struct tg_pg *pg)
 static int start(void *role, struct tg_service *svc)
 {
 	static const struct tg_pg_ops read_ops = {.on_up = on_read_up},
-				      slow_ops = {.on_up = on_slow_up};
+				      slow_ops = {.on_up = on_slow_up},
+				      who_ops = {.on_up = on_who_up};
 	struct tg_dispatch *d = role;
 	const struct tg_conf *conf = d->conf;
 	int rc;
@@ -132,6 +140,10 @@ static int start(void *role, struct tg_service *svc)
 		rc = say("read connection",
 			tg_pg_open(d->loop, conf->postgres_url, "tongguan dispatch read", &read_ops,
 				d, &d->read));
+	if (!rc)
+		rc = say("credentials connection",
+			tg_pg_open(d->loop, conf->postgres_url, "tongguan dispatch credentials",
+				&who_ops, d, &d->who));
 	if (!rc)
 		rc = say("slow reads", tg_pg_open(d->loop, conf->postgres_url,
 					       "tongguan dispatch slow", &slow_ops, d, &d->slow));
@@ -158,7 +170,7 @@ static int start(void *role, struct tg_service *svc)
 static bool ready(void *role, struct tg_buf *why)
 {
 	const struct tg_dispatch *d = role;
-	const char *missing = !tg_pg_pool_up(d->write) || !tg_pg_up(d->read)
+	const char *missing = !tg_pg_pool_up(d->write) || !tg_pg_up(d->read) || !tg_pg_up(d->who)
 				      ? "the database is away"
 			      : !d->city ? "no city is loaded (tongguan city load)"
 			      : !tg_intake_connected(d->intake) ? "Kafka is away"
@@ -185,12 +197,20 @@ static void on_slow_closed(void *ctx)
 	tg_pg_pool_close(d->write, on_write_closed, d);
 }
 
+static void on_who_closed(void *ctx)
+{
+	struct tg_dispatch *d = ctx;
+
+	d->who = NULL;
+	tg_pg_close(d->slow, on_slow_closed, d);
+}
+
 static void on_read_closed(void *ctx)
 {
 	struct tg_dispatch *d = ctx;
 
 	d->read = NULL;
-	tg_pg_close(d->slow, on_slow_closed, d);
+	tg_pg_close(d->who, on_who_closed, d);
 }
 
 static void on_outbox_closed(void *ctx)

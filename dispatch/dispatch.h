@@ -25,6 +25,7 @@ struct tg_dispatch {
 	const struct tg_conf *conf;
 	struct tg_pg_pool *write; /* transactions */
 	struct tg_pg *read;       /* single-statement reads, pipelined by the wrapper */
+	struct tg_pg *who;        /* whose token it is, before every request: never behind a list */
 	struct tg_pg
 		*slow; /* reads that may take long, up to a limit, and hold up each other only */
 	struct tg_city *city; /* NULL until first loaded; replaced when city.version changes */

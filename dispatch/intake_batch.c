@@ -322,7 +322,7 @@ static int write_batch(struct intake_batch *b, const json_t *known)
 	if (!rc && !text)
 		rc = -TG_ENOMEM;
 	if (!rc)
-		rc = tg_pg_query(b->pg, sql_apply, params, 1, on_step, b);
+		rc = tg_pg_query_ahead(b->pg, sql_apply, params, 1, on_step, b);
 	free(text);
 	if (!rc && tg_pg_query(b->pg, sql_commit, NULL, 0, on_commit, b))
 		tg_pg_reset(b->pg); /* on_step hears of it; see on_locked */
@@ -381,7 +381,7 @@ static void on_taken(void *ctx, int rc, struct tg_pg *pg)
 	if (!rc && !text)
 		rc = -TG_ENOMEM;
 	if (!rc)
-		rc = tg_pg_query(pg, sql_begin, NULL, 0, on_step, b);
+		rc = tg_pg_query_ahead(pg, sql_begin, NULL, 0, on_step, b);
 	if (!rc)
 		rc = tg_pg_query(pg, sql_lock, params, 1, on_locked, b);
 	free(text);

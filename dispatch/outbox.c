@@ -15,7 +15,7 @@
 #include "dispatch/dispatch.h"
 #include "dispatch/metrics.h"
 
-#define OUTBOX_TICK_MS     20
+#define OUTBOX_TICK_MS     20 /* between the beginnings of two turns: many transitions, one turn */
 #define OUTBOX_RETRY_MS    500
 #define OUTBOX_SAVE_MS     1000
 #define OUTBOX_ROWS_MAX    500
@@ -59,7 +59,10 @@ struct tg_outbox {
 	struct subscriber subscribers[OUTBOX_SUBSCRIBERS];
 	size_t subscribers_count;
 	bool started; /* last is known */
-	bool busy, again;
+	bool busy;
+	bool again;        /* somebody has woken us meanwhile */
+	bool full;         /* there were as many as a turn takes */
+	uint64_t began_ms; /* the turn under way, or the last */
 	int64_t last;
 	int64_t epoch; /* 0: somebody else leads */
 	int64_t sent, published, saved;
@@ -81,6 +84,14 @@ static void set_timer(struct tg_outbox *ob, uint64_t in_ms)
 {
 	if (!ob->closed)
 		uv_timer_start(&ob->timer, on_timer, in_ms, 0);
+}
+
+/* After a rest at once, else a tick after the last one began. */
+static void turn_soon(struct tg_outbox *ob)
+{
+	uint64_t since_ms = uv_now(ob->d->loop) - ob->began_ms;
+
+	set_timer(ob, since_ms < OUTBOX_TICK_MS ? OUTBOX_TICK_MS - since_ms : 0);
 }
 
 /* --- Kafka --- */
@@ -184,8 +195,13 @@ static void turn_over(struct tg_outbox *ob, uint64_t next_ms)
 		shut(ob);
 		return;
 	}
-	set_timer(ob, ob->again ? 0 : next_ms);
-	ob->again = false;
+	if (ob->full)
+		set_timer(ob, 0);
+	else if (ob->again)
+		turn_soon(ob);
+	else
+		set_timer(ob, next_ms);
+	ob->again = ob->full = false;
 }
 
 /* Rows between `sent` and `last`: after a takeover, or when the producer was full. */
@@ -237,8 +253,7 @@ static void on_turn(void *ctx, int rc, const PGresult *res)
 	}
 	tg_metric_set(&tg_dispatch_metrics[TG_M_POS], (double)ob->last);
 	save_published(ob);
-	if (n == OUTBOX_ROWS_MAX)
-		ob->again = true;
+	ob->full = n == OUTBOX_ROWS_MAX;
 	if (!send_again(ob))
 		turn_over(ob, OUTBOX_TICK_MS);
 }
@@ -261,6 +276,7 @@ static void turn(struct tg_outbox *ob)
 	int rc;
 
 	ob->busy = true;
+	ob->began_ms = uv_now(ob->d->loop);
 	snprintf(after, sizeof(after), "%lld", (long long)ob->last);
 	rc = ob->started ? tg_pg_query(ob->pg, sql_turn, params, 2, on_turn, ob)
 			 : tg_pg_query(ob->pg, sql_begin_at, NULL, 0, on_begin_at, ob);
@@ -315,7 +331,7 @@ void tg_outbox_wake(struct tg_outbox *ob)
 	if (ob->busy)
 		ob->again = true;
 	else
-		set_timer(ob, 0);
+		turn_soon(ob);
 }
 
 int64_t tg_outbox_last(const struct tg_outbox *ob)

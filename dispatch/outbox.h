@@ -1,6 +1,6 @@
 /* Committed order: one leased publisher numbers committed outbox rows as pos and sends them to
- * tongguan.case.events; every dispatcher's live stream tails pos > last. Polls every 20 ms, or is
- * woken in-process. */
+ * tongguan.case.events; every dispatcher's live stream tails pos > last. Polls every 20 ms. Woken
+ * in-process it turns at once after a rest, else 20 ms after the last turn began. */
 #ifndef TG_DISPATCH_OUTBOX_H
 #define TG_DISPATCH_OUTBOX_H
 

@@ -170,7 +170,7 @@ static void on_taken(void *ctx, int rc, struct tg_pg *pg)
 	tx->pg = pg;
 	snprintf(lon, sizeof(lon), "%.17g", tx->lon);
 	snprintf(lat, sizeof(lat), "%.17g", tx->lat);
-	rc = tg_pg_query(pg, sql_begin, NULL, 0, on_begin, NULL);
+	rc = tg_pg_query_ahead(pg, sql_begin, NULL, 0, on_begin, NULL);
 	if (!rc)
 		rc = tg_pg_query(pg, sql_lock, params, 8, on_lock, tx);
 	if (rc)
@@ -305,7 +305,7 @@ void tg_store_apply(struct tg_store_tx *tx, struct tg_case *kase, int64_t now_us
 	text = change ? json_dumps(change, JSON_COMPACT) : NULL;
 	params[0] = text;
 	json_decref(change);
-	tx->rc = text ? tg_pg_query(tx->pg, sql_act, params, 4, on_act, tx) : -TG_ENOMEM;
+	tx->rc = text ? tg_pg_query_ahead(tx->pg, sql_act, params, 4, on_act, tx) : -TG_ENOMEM;
 	free(text);
 	if (tx->rc)
 		finish(tx);
@@ -328,7 +328,7 @@ void tg_store_refuse(struct tg_store_tx *tx, json_t *answer)
 	int rc = -TG_ENOENT;
 
 	json_decref(answer);
-	if (text && !tg_pg_query(tx->pg, sql_keep, params, 4, on_begin, NULL))
+	if (text && !tg_pg_query_ahead(tx->pg, sql_keep, params, 4, on_begin, NULL))
 		rc = tg_pg_query(tx->pg, sql_commit, NULL, 0, on_refused, tx);
 	free(text);
 	if (rc)

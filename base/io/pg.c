@@ -135,8 +135,8 @@ static void request_queue(struct tg_pg *pg, struct pg_request *req, tg_pg_cb cb,
 	pg_kick(pg);
 }
 
-int tg_pg_query(
-	struct tg_pg *pg, const char *sql, const char *const *params, int n, tg_pg_cb cb, void *ctx)
+static int query(struct tg_pg *pg, const char *sql, const char *const *params, int n, bool ahead,
+	tg_pg_cb cb, void *ctx)
 {
 	int rc = request_admit(pg);
 	size_t texts = 0, count = (size_t)n;
@@ -153,6 +153,7 @@ int tg_pg_query(
 	if (!req)
 		return -TG_ENOMEM;
 	req->kind = PG_QUERY;
+	req->ahead = ahead;
 	req->sql = sql;
 	req->n = n;
 	at = (char *)&req->params[n];
@@ -164,6 +165,18 @@ int tg_pg_query(
 	}
 	request_queue(pg, req, cb, ctx);
 	return 0;
+}
+
+int tg_pg_query(
+	struct tg_pg *pg, const char *sql, const char *const *params, int n, tg_pg_cb cb, void *ctx)
+{
+	return query(pg, sql, params, n, false, cb, ctx);
+}
+
+int tg_pg_query_ahead(
+	struct tg_pg *pg, const char *sql, const char *const *params, int n, tg_pg_cb cb, void *ctx)
+{
+	return query(pg, sql, params, n, true, cb, ctx);
 }
 
 static int request_plain(struct tg_pg *pg, enum pg_kind kind, const char *sql,

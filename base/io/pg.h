@@ -41,6 +41,10 @@ size_t tg_pg_pending(const struct tg_pg *pg);
  * copied. */
 TG_MUST int tg_pg_query(struct tg_pg *pg, const char *sql, const char *const *params, int n,
 	tg_pg_cb cb, void *ctx);
+/* The same in one round trip with the statement queued right after it. When it fails that one fails
+ * unrun: for BEGIN before a statement, and a statement before COMMIT. Alone it is a query. */
+TG_MUST int tg_pg_query_ahead(struct tg_pg *pg, const char *sql, const char *const *params, int n,
+	tg_pg_cb cb, void *ctx);
 /* Without parameters or preparation; may hold several statements; cb gets the last result. */
 TG_MUST int tg_pg_exec(struct tg_pg *pg, const char *sql, tg_pg_cb cb, void *ctx);
 /* COPY … FROM STDIN: sends data under back-pressure, then ends the copy. data stays yours and

@@ -29,6 +29,9 @@ struct pg_request {
 	tg_pg_cb cb;
 	void *ctx;
 	bool preparing; /* the answer to PREPARE comes first */
+	bool ahead;     /* asked for with the next one */
+	bool joined;    /* sent without a sync of its own */
+	int ends;       /* joined: ends of answers still to come */
 	PGresult *res;  /* what the callback will get */
 	int n;
 	const char *params[]; /* the texts lie behind the array */

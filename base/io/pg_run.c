@@ -1,8 +1,9 @@
 /* Sending what is queued and reading what comes back.
  *
  * Statements with parameters go out in pipeline mode, each closed by a sync of its own: one that
- * fails does not touch its neighbours, exactly as if they had been sent one after the other. EXEC
- * and COPY need the simple protocol, so they wait until the pipe is empty and leave the mode. */
+ * fails does not touch its neighbours, exactly as if they had been sent one after the other. One
+ * that was asked for ahead of the next shares that one's sync. EXEC and COPY need the simple
+ * protocol, so they wait until the pipe is empty and leave the mode. */
 #include "base/io/pg_impl.h"
 
 #include <assert.h>
@@ -37,10 +38,11 @@ static bool send_query(struct tg_pg *pg, struct pg_request *req)
 		snprintf(name, sizeof(name), "s%ju", (uintmax_t)number);
 	else
 		name[0] = '\0';
+	req->ends = req->preparing ? 2 : 1;
 	if (req->preparing && !PQsendPrepare(pg->conn, name, req->sql, 0, NULL))
 		return false;
 	return PQsendQueryPrepared(pg->conn, name, req->n, req->params, NULL, NULL, 0) &&
-	       PQpipelineSync(pg->conn);
+	       (req->joined || PQpipelineSync(pg->conn));
 }
 
 static bool send_one(struct tg_pg *pg, struct pg_request *req)
@@ -60,6 +62,12 @@ static bool may_send(const struct tg_pg *pg, const struct pg_request *req)
 	       pg->sent_count < PG_IN_FLIGHT_MAX;
 }
 
+/* What follows goes out in the same turn. */
+static bool may_join(const struct tg_pg *pg, const struct pg_request *req, struct pg_request *next)
+{
+	return req->ahead && next && next->kind == PG_QUERY && pg->sent_count < PG_IN_FLIGHT_MAX;
+}
+
 static bool send_more(struct tg_pg *pg)
 {
 	struct pg_request *req;
@@ -69,6 +77,7 @@ static bool send_more(struct tg_pg *pg)
 		tg_list_remove(&req->link);
 		tg_list_push(&pg->sent, &req->link);
 		pg->sent_count++;
+		req->joined = may_join(pg, req, head(&pg->queue));
 		if (!send_one(pg, req))
 			return false;
 	}
@@ -81,6 +90,14 @@ static bool is_error(const PGresult *res)
 
 	return status == PGRES_FATAL_ERROR || status == PGRES_BAD_RESPONSE ||
 	       status == PGRES_NONFATAL_ERROR || status == PGRES_PIPELINE_ABORTED;
+}
+
+/* Whoever is answered by the server's last words hears that the connection is lost. */
+static bool ends_session(const PGresult *res)
+{
+	const char *severity = PQresultErrorField(res, PG_DIAG_SEVERITY_NONLOCALIZED);
+
+	return severity && (!strcmp(severity, "FATAL") || !strcmp(severity, "PANIC"));
 }
 
 static int result_code(const PGresult *res)
@@ -142,8 +159,11 @@ static bool take_piped(struct tg_pg *pg, PGresult *res)
 {
 	struct pg_request *req = head(&pg->sent);
 
-	if (!res)
-		return true; /* stands between the results of two statements */
+	if (!res) { /* stands between the results of two statements */
+		if (req->joined && --req->ends == 0 && !ends_session(req->res))
+			finish_head(pg);
+		return true;
+	}
 	if (PQresultStatus(res) == PGRES_PIPELINE_SYNC) {
 		PQclear(res);
 		finish_head(pg);

@@ -1,90 +1,9 @@
 /* base/io/pg against a real PostgreSQL: TONGGUAN_POSTGRES_URL. */
-#include "tests/io_loop.h"
+#include "tests/integration/io_pg_rig.h"
 
 #include <string.h>
 
-#include "base/io/pg.h"
 #include "base/log.h"
-
-struct rig {
-	uv_loop_t loop;
-	struct tg_pg *pg;
-	const char *url;
-	bool up, down, closed;
-};
-
-/* What came back of one request. */
-struct answer {
-	bool done;
-	int calls, rc;
-	char text[256], state[8];
-	int rows;
-	int order;
-};
-
-static int orders;
-
-static void on_up(void *ctx, struct tg_pg *pg)
-{
-	struct rig *rig = ctx;
-
-	(void)pg;
-	rig->up = true;
-}
-
-static void on_down(void *ctx, struct tg_pg *pg)
-{
-	struct rig *rig = ctx;
-
-	(void)pg;
-	rig->down = true;
-	rig->up = false;
-}
-
-static void on_answer(void *ctx, int rc, const PGresult *res)
-{
-	struct answer *a = ctx;
-
-	a->done = true;
-	a->calls++;
-	a->rc = rc;
-	a->order = ++orders;
-	a->rows = res ? PQntuples(res) : -1;
-	snprintf(a->state, sizeof(a->state), "%s", tg_pg_sqlstate(res));
-	if (res && PQntuples(res) > 0 && PQnfields(res) > 0)
-		snprintf(a->text, sizeof(a->text), "%s", PQgetvalue(res, 0, 0));
-	else
-		snprintf(a->text, sizeof(a->text), "%s", tg_pg_message(res));
-}
-
-static int setup(void **state)
-{
-	struct rig *rig = calloc(1, sizeof(*rig));
-	static const struct tg_pg_ops ops = {on_up, on_down};
-
-	rig->url = getenv("TONGGUAN_POSTGRES_URL");
-	*state = rig;
-	if (!rig->url)
-		return 0;
-	uv_loop_init(&rig->loop);
-	assert_int_equal(tg_pg_open(&rig->loop, rig->url, "io_test", &ops, rig, &rig->pg), 0);
-	assert_false(rig->up);
-	IO_WAIT(&rig->loop, rig->up);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct rig *rig = *state;
-
-	if (rig->url) {
-		tg_pg_close(rig->pg, io_set, &rig->closed);
-		IO_WAIT(&rig->loop, rig->closed);
-		io_loop_end(&rig->loop);
-	}
-	free(rig);
-	return 0;
-}
 
 static void query__parameters_and_null_come_back(void **state)
 {
@@ -231,16 +150,6 @@ static void query__a_callback_may_ask_again(void **state)
 	assert_false(chain.reentered);
 }
 
-static void exec_in(struct rig *rig, const char *sql)
-{
-	struct answer a = {0};
-
-	assert_int_equal(tg_pg_exec(rig->pg, sql, on_answer, &a), 0);
-	IO_WAIT(&rig->loop, a.done);
-	if (a.rc)
-		fail_msg("%s: %s", sql, a.text);
-}
-
 static void copy__fifty_megabytes_arrive_whole(void **state)
 {
 	struct rig *rig = *state;
@@ -296,21 +205,6 @@ static void copy__bad_rows_are_refused_and_the_connection_goes_on(void **state)
 	assert_int_equal(empty.rc, 0);
 	assert_string_equal(after.text, "0");
 	tg_buf_release(&rows);
-}
-
-/* A second connection ends the first one's session. */
-static void kill_session(struct rig *rig)
-{
-	PGconn *other = tg_pg_connect_blocking(rig->url, "io_test_killer", NULL);
-	PGresult *res;
-
-	assert_non_null(other);
-	res = PQexec(other, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE "
-			    "application_name = 'io_test'");
-	assert_int_equal(PQresultStatus(res), PGRES_TUPLES_OK);
-	assert_true(PQntuples(res) > 0);
-	PQclear(res);
-	PQfinish(other);
 }
 
 static void broken__all_pending_are_told_then_it_reconnects(void **state)
