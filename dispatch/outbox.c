@@ -16,6 +16,7 @@
 #include "dispatch/metrics.h"
 
 #define OUTBOX_TICK_MS     20 /* between the beginnings of two turns: many transitions, one turn */
+#define OUTBOX_LINGER_MS   5  /* the messages of a turn, one request a partition */
 #define OUTBOX_RETRY_MS    500
 #define OUTBOX_SAVE_MS     1000
 #define OUTBOX_ROWS_MAX    500
@@ -303,8 +304,8 @@ int tg_outbox_open(struct tg_dispatch *d, struct tg_outbox **ret)
 		free(ob);
 		return rc;
 	}
-	rc = tg_producer_open(d->loop, d->conf->kafka_brokers, "tongguan-dispatch-outbox", 0,
-		on_delivery, ob, &ob->producer);
+	rc = tg_producer_open(d->loop, d->conf->kafka_brokers, "tongguan-dispatch-outbox",
+		OUTBOX_LINGER_MS, on_delivery, ob, &ob->producer);
 	if (!rc)
 		rc = tg_anchor_open(d, ob->me, ob->producer, &ob->anchor);
 	if (rc) {

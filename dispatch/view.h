@@ -1,6 +1,6 @@
-/* Rows → the JSON the API shows. SQL builds one `doc` per case or task (schema/queries/case_doc…);
- * what depends on the caller and on the instant (allowed_actions, clock.remaining,
- * clock.frozen_until) is added here. */
+/* Rows → the JSON the API shows. SQL builds one `doc` per case or task (the view
+ * tongguan.case_docs); what depends on the caller and on the instant (allowed_actions,
+ * clock.remaining, clock.frozen_until) is added here. */
 #ifndef TG_DISPATCH_VIEW_H
 #define TG_DISPATCH_VIEW_H
 

@@ -2,8 +2,8 @@
 -- Words are looked for first: the latest 5000 cases that have them.
 -- $1 states $2 domain $3 department $4 street $5 grid_cell $6–$9 west south east north $10 overdue $11 words $12 pattern
 -- $13 the caller's department $14 key µs and $15 id of the last row shown $16 limit
-SELECT tongguan.case_row_doc(c)::text, ST_X(c.geom), ST_Y(c.geom), tongguan.time_to_us(c.reported_at), c.case_id,
-	tongguan.now_us()
+SELECT (SELECT v.doc FROM tongguan.case_docs v WHERE v.case_id = c.case_id)::text,
+	ST_X(c.geom), ST_Y(c.geom), tongguan.time_to_us(c.reported_at), c.case_id, tongguan.now_us()
 FROM tongguan.case_file c
 WHERE
 	($1::text[] IS NULL OR c.state = ANY ($1::text[]))

@@ -1,7 +1,8 @@
 -- Tasks by their deadline. $1 department $2 states $3 due before, µs $4 the caller's department $5 due µs and $6 id of the
 -- last shown $7 limit
-(SELECT jsonb_build_object('task_id', k.task_id, 'case', tongguan.case_row_doc(c))::text, tongguan.time_to_us(k.due_at),
-	k.task_id, tongguan.now_us()
+(SELECT jsonb_build_object('task_id', k.task_id, 'case',
+		(SELECT v.doc FROM tongguan.case_docs v WHERE v.case_id = c.case_id))::text,
+	tongguan.time_to_us(k.due_at), k.task_id, tongguan.now_us()
 FROM tongguan.case_task k
 JOIN tongguan.case_file c ON c.case_id = k.case_id
 WHERE k.due_at IS NOT NULL
@@ -13,8 +14,9 @@ WHERE k.due_at IS NOT NULL
 ORDER BY k.due_at, k.task_id
 LIMIT $7::bigint)
 UNION ALL
-(SELECT jsonb_build_object('task_id', k.task_id, 'case', tongguan.case_row_doc(c))::text, tongguan.time_to_us(k.due_at),
-	k.task_id, tongguan.now_us()
+(SELECT jsonb_build_object('task_id', k.task_id, 'case',
+		(SELECT v.doc FROM tongguan.case_docs v WHERE v.case_id = c.case_id))::text,
+	tongguan.time_to_us(k.due_at), k.task_id, tongguan.now_us()
 FROM tongguan.case_task k
 JOIN tongguan.case_file c ON c.case_id = k.case_id
 WHERE k.due_at IS NULL AND $3::bigint IS NULL

@@ -15,6 +15,7 @@ EXPECTED = {
     "audit_anchor":        ("", "", "SI", "S"),
     "audit_leaf":          ("", "", "SI", "S"),
     "calendar":            ("", "", "", "S"),
+    "case_docs":           ("", "", "S", ""),
     "case_entry":          ("", "", "SI", ""),
     "case_evidence":       ("", "", "SI", ""),
     "case_file":           ("", "", "SIU", ""),
