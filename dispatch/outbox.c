@@ -63,7 +63,7 @@ struct tg_outbox {
 	bool busy;
 	bool again;        /* somebody has woken us meanwhile */
 	bool full;         /* there were as many as a turn takes */
-	uint64_t began_ms; /* the turn under way, or the last */
+	uint64_t began_ms; /* the turn under way, or the last if it found rows */
 	int64_t last;
 	int64_t epoch; /* 0: somebody else leads */
 	int64_t sent, published, saved;
@@ -246,8 +246,10 @@ static void on_turn(void *ctx, int rc, const PGresult *res)
 	}
 	take_epoch(ob, tg_pg_i64(res, 0, ROW_EPOCH), tg_pg_i64(res, 0, ROW_PUBLISHED));
 	in_step = ob->epoch && ob->sent == ob->last;
-	if (tg_pg_null(res, 0, ROW_POS))
+	if (tg_pg_null(res, 0, ROW_POS)) {
 		n = 0;
+		ob->began_ms = 0; /* a look that finds nothing is rest */
+	}
 	for (int row = 0; row < n; row++) {
 		tell(ob, res, row);
 		in_step = in_step && send_row(ob, res, row);
