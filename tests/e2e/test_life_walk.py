@@ -263,8 +263,8 @@ def test_walk__a_thousand_cases_at_random_keep_every_invariant_and_replay_from_t
 
 def crowds(city, mine):
     """Whoever reported is counted at the case that stands for theirs, and at no other."""
-    rows = city.rows("SELECT case_id::text, merged_into::text, (tongguan.case_crowd(case_id) ->> 'reporters')::int,"
-                     " jsonb_array_length(tongguan.case_crowd(case_id) -> 'merged') FROM tongguan.cases WHERE case_id = ANY (%s)", mine)
+    rows = city.rows("SELECT case_id::text, doc ->> 'merged_into', (doc ->> 'reporters')::int, jsonb_array_length(doc -> 'merged')"
+                     " FROM tongguan.case_docs WHERE case_id = ANY (%s)", mine)
     into = {case: master for case, master, _, _ in rows}
 
     def root(case, depth=0):
