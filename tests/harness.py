@@ -117,6 +117,8 @@ class Stream:
         self.answer = self.conn.getresponse()
         assert self.answer.status == 200, self.answer.status
         self.sock = self.answer.fp
+        self.ready = select.poll()
+        self.ready.register(self.sock.fileno(), select.POLLIN)
         self.buffer, self.events = b"", []
 
     def read(self, seconds):
@@ -124,8 +126,7 @@ class Stream:
         end = time.monotonic() + seconds
         while True:
             left = end - time.monotonic()
-            ready, _, _ = select.select([self.sock.fileno()], [], [], max(left, 0))
-            if not ready:
+            if not self.ready.poll(max(left, 0) * 1000):
                 return self.events
             data = self.answer.read1(65536)
             if not data:
