@@ -166,7 +166,7 @@ struct tg_case {
 
 struct tg_case *tg_case_new(void);       /* NULL: out of memory */
 void tg_case_free(struct tg_case *kase); /* NULL is fine */
-/* What SQL's case_doc() says (as a tree). -TG_EPARSE, -TG_ENOMEM, -TG_EFULL. */
+/* What SQL's case_row_doc() says (as a tree). -TG_EPARSE, -TG_ENOMEM, -TG_EFULL. */
 TG_MUST int tg_case_from_doc(const json_t *doc, struct tg_case **ret);
 
 /* What the caller learnt from the city's map for a location in the body: NULL cell = outside. */

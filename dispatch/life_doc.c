@@ -1,4 +1,4 @@
-/* A case from the document SQL makes of it (tongguan.case_doc). */
+/* A case from the document SQL makes of it (tongguan.case_row_doc). */
 #include <stdlib.h>
 #include <string.h>
 

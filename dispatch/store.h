@@ -2,8 +2,8 @@
  * statements are functions of schema/0004_cases.sql; this file is the only one that writes cases.
  *
  * For reading (the HTTP files use tg_pg_query with these):
- *   tongguan.case_doc(uuid)    → jsonb, NULL when unknown: for tg_view_case()
- *   tongguan.task_doc(uuid)    → jsonb, NULL when unknown: for tg_view_task()
+ *   tongguan.case_shown(row)   → jsonb: for tg_view_case() and tg_view_task()
+ *   tongguan.case_row_doc(row) → jsonb, less of it: what tg_case_from_doc() reads
  *   tongguan.case_clocks(uuid) → jsonb array of all clocks: for tg_deadline_write_stored()
  *   tongguan.cases, tongguan.tasks, tongguan.case_log: views of the contract (cases also: lon, lat,
  * lead_department, supervise_level, return_count, extension_count, departments text[]); keyset

@@ -10,7 +10,7 @@
 #include "base/json.h"
 #include "dispatch/act.h"
 
-/* doc: the case document as SQL returned it (tongguan.case_doc(id)); appends the API's object to
+/* doc: the case document as SQL returned it (tongguan.case_shown); appends the API's object to
  * out. now_us: the database's clock as returned beside the row. */
 TG_MUST int tg_view_case(const struct tg_dispatch *d, const struct tg_actor *actor,
 	struct tg_slice doc, int64_t now_us, struct tg_buf *out);

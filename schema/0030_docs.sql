@@ -67,13 +67,57 @@ CREATE VIEW tongguan.case_docs AS
 GRANT SELECT ON tongguan.case_docs TO tongguan_dispatch;
 
 -- Of the row as this transaction sees it.
-CREATE OR REPLACE FUNCTION tongguan.case_row_doc(c tongguan.case_file) RETURNS jsonb
+CREATE FUNCTION tongguan.case_shown(c tongguan.case_file) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan
 	SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 BEGIN
 	RETURN (SELECT v.doc FROM tongguan.case_docs v WHERE v.case_id = c.case_id);
 END
 $$;
+
+-- What is decided on is less than what is shown: the row, its tasks and its clocks. The same names mean the same as above.
+CREATE OR REPLACE FUNCTION tongguan.case_row_doc(c tongguan.case_file) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan
+	SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+BEGIN
+	RETURN jsonb_build_object('case_id', c.case_id, 'case_no', c.case_no, 'incident_id', c.incident_id,
+			'origin', c.origin, 'domain', c.domain, 'type_code', c.type_code, 'condition', c.condition, 'handle_limit', c.handle_limit, 'title', c.title,
+			'state', c.state, 'version', c.version, 'grid_cell', c.grid_cell, 'street', c.street, 'district', c.district,
+			'lon', public.ST_X(c.geom), 'lat', public.ST_Y(c.geom), 'urgency', c.urgency,
+			'suspended', c.suspended, 'emergency', c.emergency, 'merged_into', c.merged_into, 'supervise_level', c.supervise_level,
+			'escalation_level', c.escalation_level, 'rework_count', c.rework_count, 'return_count', c.return_count,
+			'extension_count', c.extension_count, 'round', c.round, 'reported_at', c.reported_at, 'filed_at', c.filed_at,
+			'dispatched_at', c.dispatched_at, 'done_at', c.done_at, 'closed_at', c.closed_at, 'overdue', c.overdue,
+			'departments', to_jsonb(c.departments))
+		|| jsonb_build_object(
+			'tasks', (SELECT coalesce(jsonb_agg(jsonb_build_object('task_id', k.task_id, 'department', k.department, 'role', k.role,
+					'state', k.state, 'version', k.version, 'round', k.round, 'assigned_at', k.assigned_at,
+					'signed_at', k.signed_at, 'due_at', k.due_at, 'done_at', k.done_at, 'result', k.result,
+					'request', k.request, 'extensions', k.extensions, 'suspended', k.suspended,
+					'suspended_until', k.suspended_until, 'appealed_at', k.appealed_at) ORDER BY k.task_id), '[]')
+				FROM tongguan.case_task k WHERE k.case_id = c.case_id),
+			'clocks', (SELECT coalesce(jsonb_agg(tongguan.clock_doc(k) ORDER BY k.clock_id), '[]')
+				FROM tongguan.clock k WHERE k.case_id = c.case_id AND (k.state <> 'stopped' OR k.kind = 'handle')),
+			'master', CASE WHEN c.merged_into IS NOT NULL THEN (SELECT jsonb_build_object('case_id', m.case_id,
+					'state', m.state, 'closed_at', m.closed_at) FROM tongguan.case_master(c.merged_into) m) END);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION tongguan.case_act(change jsonb, key_scope text, key_text text, hash bytea) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+	c tongguan.case_file := tongguan.case_apply(change);
+	doc jsonb := tongguan.case_shown(c);
+BEGIN
+	IF key_text <> '' THEN
+		PERFORM tongguan.idempotency_keep(key_scope, key_text, hash,
+			jsonb_build_object('doc', doc, 'now_us', tongguan.time_to_us((change ->> 'at')::timestamptz)));
+	END IF;
+	RETURN doc;
+END
+$$;
+DROP FUNCTION tongguan.case_doc(uuid);
+DROP FUNCTION tongguan.task_doc(uuid);
 
 -- Asked some times a second for ever, and always the same way: planned once a session.
 ALTER FUNCTION tongguan.escalate(integer) SET plan_cache_mode = force_generic_plan;

@@ -251,6 +251,8 @@ def test_walk__a_thousand_cases_at_random_keep_every_invariant_and_replay_from_t
                                    " 'escalate') FROM tongguan.case_log WHERE case_id = ANY (%s)", mine)[0]
     assert resumed and escalated
     crowds(city, mine)
+    assert not city.rows("SELECT c.case_id FROM tongguan.case_file c JOIN tongguan.case_docs v USING (case_id) WHERE NOT v.doc @> tongguan.case_row_doc(c)"
+                         " OR jsonb_array_length(v.doc -> 'tasks') <> jsonb_array_length(tongguan.case_row_doc(c) -> 'tasks')")
     entries = replayed(city, mine)
     explained(city, mine)
     audited = city.run("audit", "verify")
