@@ -273,6 +273,7 @@ class World:
             "SELECT incident_id::text, state, revision, merged_into::text, rule_id FROM tongguan.incident WHERE rule_id LIKE %s", self.prefix + "%")}
         told = {i: (d["state"], d["revision"], d["merged_into"], d["rule_id"]) for i, d in last.items()}
         assert told == rows, [(i, told.get(i), rows.get(i)) for i in {*told, *rows} if told.get(i) != rows.get(i)][:5]
+        print(f"\n{len(self.events)} events, each twice; equal to the oracle:", ", ".join(f"{len(w)} {name}" for name, w in self.wanted.items()))
 
 
 @pytest.fixture(scope="module")
