@@ -303,9 +303,24 @@ bool tg_idset_has(const struct tg_idset *set, const uint8_t id[16])
 	       idtable_has(&set->old, set->slots, id, hash);
 }
 
-bool tg_idset_add(struct tg_idset *set, const uint8_t id[16])
+uint64_t tg_idset_prefetch(const struct tg_idset *set, const uint8_t id[16])
 {
 	uint64_t hash = tg_hash_16(id, &set->key);
+	size_t at = hash & (set->slots - 1);
+
+	__builtin_prefetch(&set->young.tags[at], 1);
+	__builtin_prefetch(&set->young.ids[at], 1);
+	__builtin_prefetch(&set->old.tags[at]);
+	return hash;
+}
+
+bool tg_idset_add(struct tg_idset *set, const uint8_t id[16])
+{
+	return tg_idset_add_hashed(set, id, tg_hash_16(id, &set->key));
+}
+
+bool tg_idset_add_hashed(struct tg_idset *set, const uint8_t id[16], uint64_t hash)
+{
 	size_t at = idtable_find(&set->young, set->slots, id, hash);
 
 	if (set->young.tags[at] || idtable_has(&set->old, set->slots, id, hash))

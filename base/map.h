@@ -32,5 +32,9 @@ void tg_idset_free(struct tg_idset *set);
 void tg_idset_clear(struct tg_idset *set);
 bool tg_idset_has(const struct tg_idset *set, const uint8_t id[16]);
 bool tg_idset_add(struct tg_idset *set, const uint8_t id[16]); /* true if it was new */
+/* For who knows an id a little before it is added: the memory that adding will touch is fetched
+ * meanwhile. The hash is that of the id, for tg_idset_add_hashed(). */
+uint64_t tg_idset_prefetch(const struct tg_idset *set, const uint8_t id[16]);
+bool tg_idset_add_hashed(struct tg_idset *set, const uint8_t id[16], uint64_t hash);
 
 #endif

@@ -7,7 +7,7 @@
 #include "base/hash.h"
 #include "base/map.h"
 
-#define UIDS_MAX  131072
+#define UIDS_MAX  65536
 #define NAMES_MAX 65536 /* a power of two: slot = hash modulo */
 
 struct tg_dedupe {
@@ -47,25 +47,25 @@ void tg_dedupe_forget(struct tg_dedupe *d)
 	memset(d->names, 0, sizeof(d->names));
 }
 
-static uint64_t name_hash(const struct tg_dedupe *d, const tg_event_pb *ev)
+struct tg_sighting tg_dedupe_look(
+	const struct tg_dedupe *d, const tg_event_pb *ev, const uint8_t uid[16])
 {
-	uint64_t h = tg_hash_bytes(ev->source_id, strlen(ev->source_id), 0, &d->key);
+	struct tg_sighting seen = {.uid = tg_idset_prefetch(d->uids, uid)};
 
-	return tg_hash_bytes(ev->event_id, strlen(ev->event_id), h, &d->key);
+	seen.name = tg_hash_bytes(ev->source_id, strlen(ev->source_id), 0, &d->key);
+	seen.name = tg_hash_bytes(ev->event_id, strlen(ev->event_id), seen.name, &d->key);
+	__builtin_prefetch(&d->names[seen.name % NAMES_MAX], 1);
+	return seen;
 }
 
-bool tg_dedupe_add(
-	struct tg_dedupe *d, const tg_event_pb *ev, const uint8_t uid[16], bool *ret_reused)
+bool tg_dedupe_add(struct tg_dedupe *d, const uint8_t uid[16], const struct tg_sighting *seen,
+	bool *ret_reused)
 {
-	uint64_t name;
-	uint32_t tag, *slot;
+	uint32_t tag = (uint32_t)(seen->name >> 32) | 1, *slot = &d->names[seen->name % NAMES_MAX];
 
 	*ret_reused = false;
-	if (!tg_idset_add(d->uids, uid))
+	if (!tg_idset_add_hashed(d->uids, uid, seen->uid))
 		return false;
-	name = name_hash(d, ev);
-	tag = (uint32_t)(name >> 32) | 1;
-	slot = &d->names[name % NAMES_MAX];
 	*ret_reused = *slot == tag;
 	*slot = tag;
 	return true;

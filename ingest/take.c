@@ -159,6 +159,7 @@ static bool below_floor(const struct taking *t, enum tg_reject why)
 
 static int take_new(struct taking *t)
 {
+	struct tg_sighting seen;
 	enum tg_reject why;
 	bool reused;
 	int rc;
@@ -169,17 +170,19 @@ static int take_new(struct taking *t)
 		tg_batch_advance(t->batch, t->index, t->rec->offset, NO_TIME);
 		return 0;
 	}
-	if (!why)
-		why = tg_locate(t->city, t->got.ev, t->taker->partitions, &t->place);
 	if (why)
 		return refuse(t, why, false);
-	tg_batch_advance(t->batch, t->index, t->rec->offset, t->got.ev->occurred_at_us);
 	tg_event_uid(t->got.ev, t->uid);
 #ifdef TG_BREAK_NO_DEDUPE /* broken on purpose: an event is known by where it stands, not by what \
 			     it says */
 	memcpy(t->uid + 8, &t->rec->offset, sizeof(t->rec->offset));
 #endif
-	if (!tg_dedupe_add(t->taker->dedupe, t->got.ev, t->uid, &reused)) {
+	seen = tg_dedupe_look(t->taker->dedupe, t->got.ev, t->uid);
+	why = tg_locate(t->city, t->got.ev, t->taker->partitions, &t->place);
+	if (why)
+		return refuse(t, why, false);
+	tg_batch_advance(t->batch, t->index, t->rec->offset, t->got.ev->occurred_at_us);
+	if (!tg_dedupe_add(t->taker->dedupe, t->uid, &seen, &reused)) {
 		tg_metric_add(&tg_ingest_metrics[TG_M_DUPLICATES], 1);
 		return 0;
 	}
