@@ -32,6 +32,7 @@ static const struct kafka_option consumer_options[] = {
 	{"fetch.wait.max.ms", "50"},
 	{"fetch.error.backoff.ms", "50"},
 	{"fetch.max.bytes", "16777216"},
+	{"max.partition.fetch.bytes", "131072"},
 	{NULL, NULL},
 };
 
