@@ -1,5 +1,5 @@
-/* Kafka consumer and producer on the loop. The only wrapper of librdkafka; everything runs on the
- * loop's thread.
+/* Kafka consumer and producer on the loop; everything runs on the loop's thread. Consumer and
+ * administration wrap librdkafka, nobody else does; the producer speaks the protocol itself.
  *
  * Consumer: offsets live outside Kafka. A rebalance calls on_assign; the role looks its offsets up
  * (asynchronously) and answers with tg_consumer_assign(); until then nothing is delivered. Records
@@ -99,9 +99,9 @@ TG_MUST int tg_consumer_offset_at(struct tg_consumer *c, const char *topic, int3
 bool tg_consumer_connected(const struct tg_consumer *c);
 void tg_consumer_close(struct tg_consumer *c); /* on_closed follows; then c is gone */
 
-/* Producer: idempotent, acks=all, no transactions. What is sent within linger_ms of its first
- * message goes to a partition in one request; 0: no waiting, what comes while a request is under
- * way makes the next. */
+/* Producer: idempotent, acks=all, no transactions. All partitions of a broker share a request, one
+ * at a time. What is sent within linger_ms goes into the same; 0: no waiting, what comes while a
+ * request is under way makes the next. */
 struct tg_producer;
 
 typedef void (*tg_delivery_cb)(void *ctx, void *tag, int rc);
@@ -109,11 +109,11 @@ typedef void (*tg_delivery_cb)(void *ctx, void *tag, int rc);
 TG_MUST int tg_producer_open(uv_loop_t *loop, const char *brokers, const char *client_id,
 	int64_t linger_ms, tg_delivery_cb on_delivery, void *ctx, struct tg_producer **ret);
 /* Copies key, value and headers. partition -1 = by key. on_delivery(tag) comes exactly once per
- * accepted message, in order per partition; it retries for ever while the process lives. A message
- * fails for good when it is refused (-TG_ERANGE: too large), or when the client met an error that
- * it cannot recover from: then all in flight are reported as failed and a fresh client takes over,
- * and who still needs them sends them again. -TG_EFULL: the queue is full; try again after a
- * delivery. -TG_ECLOSED: no client just now; try again soon. value.data NULL = tombstone. */
+ * accepted message, in order per partition, and must not close the producer; it retries for ever
+ * while the process lives. A message fails for good when it is refused: -TG_ERANGE too large,
+ * -TG_ENOENT no such topic or partition, -TG_EKAFKA whatever else. At once: -TG_ERANGE, -TG_ENOENT
+ * (there may be that partition later), -TG_EFULL: 4 MiB are under way, try again after a delivery;
+ * -TG_ECLOSED: it is being closed. value.data NULL = tombstone. */
 TG_MUST int tg_producer_send(struct tg_producer *p, const char *topic, int32_t partition,
 	struct tg_slice key, struct tg_slice value, const struct tg_header *headers,
 	size_t headers_count, void *tag);

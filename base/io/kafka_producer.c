@@ -1,4 +1,5 @@
-#include "base/io/kafka_impl.h"
+/* The producer: messages into batches, batches into requests, answers into reports. */
+#include "base/io/kafka_produce.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -7,164 +8,322 @@
 
 #include "base/log.h"
 
-#define CLOSE_FLUSH_MS 3000
-#define SEND_FIELDS    6 /* topic, partition, key, value, flags, tag */
-#define TOPICS_KEPT    4 /* a role writes to few */
+#define TICK_MS         100
+#define AGAIN_MS        50
+#define BROKER_LIMIT_MS 10000 /* that a broker waits for its replicas; below a link's own limit */
+#define MESSAGE_MAX     (((size_t)8 << 20) + 65536) /* 8 MiB and what frames it */
+#define BYTES_MAX       ((size_t)4 << 20)
 
-struct tg_producer {
-	struct kafka_wake wake;
-	rd_kafka_t *rk;
-	char *brokers, *client_id, linger_ms[24];
-	bool fatal; /* this client takes nothing more */
-	tg_delivery_cb on_delivery;
-	void *ctx;
-	size_t in_flight;
-	/* Handles of the topics written to lately: a name would be looked up for every message. */
-	struct {
-		char name[128];
-		rd_kafka_topic_t *handle;
-	} topics[TOPICS_KEPT];
-	size_t topics_next;
-	int64_t delivered_at; /* the message that is being reported */
+/* --- requests --- */
+
+/* Nobody else carries its first batch, and it may be sent now. */
+static bool part_waits(const struct producer_part *part, uint64_t now_ms)
+{
+	return !part->via && !tg_list_empty(&part->batches) && now_ms >= part->not_before_ms;
+}
+
+/* It has waited long enough, or is worth a request. */
+static bool part_due(const struct tg_producer *p, const struct producer_part *part, uint64_t now_ms)
+{
+	const struct batch *first = batch_first(part);
+
+	return p->pumping || batch_full(first) || now_ms >= first->since_ms + p->linger_ms;
+}
+
+static void seal(struct tg_producer *p, struct producer_part *part)
+{
+	struct batch *batch = batch_first(part);
+
+	if (part->id_generation != p->id_generation) {
+		part->id_generation = p->id_generation;
+		part->sequence = 0;
+	}
+	wire_seal(&batch->bytes, batch->records, batch->stamp_ms, &p->id, part->sequence);
+	batch->sealed = true;
+}
+
+/* What a request to one broker carries. */
+struct load {
+	struct kafka_link *link;
+	struct tg_buf *out;
+	size_t bytes; /* of batches */
+	size_t mark;  /* of out: what lies behind is no piece yet */
 };
 
-static const struct kafka_option producer_options[] = {
-	{"enable.idempotence", "true"},
-	/* A broker takes any first sequence number of a producer it does not know yet. Were a
-	 * second request under way while a partition's first one fails (a topic just made, a leader
-	 * just moved), it would be stored, and librdkafka 2.0.2 would then report the first as
-	 * delivered too though it never was. Seen: a log that begins with sequence 3, and three
-	 * records reported that are nowhere. */
-	{"max.in.flight.requests.per.connection", "1"},
-	{"message.timeout.ms", "0"}, /* never gives up */
-	{"request.timeout.ms", "15000"},
-	{"queue.buffering.max.messages", "200000"},
-	{"queue.buffering.max.kbytes", "131072"},
-	{"retry.backoff.ms", "50"},
-	/* The Java client's: everybody who writes a topic then agrees where a key belongs. */
-	{"partitioner", "murmur2_random"},
-	{NULL, NULL},
-};
-
-static void on_report(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque)
+static uint32_t load_count(
+	const struct producer_topic *topic, const struct kafka_link *link, uint64_t now_ms)
 {
-	struct tg_producer *p = opaque;
+	uint32_t n = 0;
 
-	(void)rk;
-	assert(p->in_flight > 0);
-	p->in_flight--;
-	if (m->err && m->err != RD_KAFKA_RESP_ERR__PURGE_QUEUE &&
-		m->err != RD_KAFKA_RESP_ERR__PURGE_INFLIGHT)
-		tg_log(TG_ERROR, "kafka message refused",
-			TG_F("topic", TG_S(rd_kafka_topic_name(m->rkt))),
-			TG_F("error", TG_S(rd_kafka_err2name(m->err))),
-			TG_F("bytes", TG_I(m->len)));
-	p->delivered_at = m->offset;
-	if (p->on_delivery)
-		p->on_delivery(p->ctx, m->_private, kafka_code(m->err));
+	for (int32_t i = 0; i < topic->count; i++)
+		n += topic->parts[i].leader == link && part_waits(&topic->parts[i], now_ms);
+	return n;
 }
 
-static void on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque)
+/* The partitions of one topic. */
+static int load_topic(
+	struct tg_producer *p, struct load *load, struct producer_topic *topic, uint64_t now_ms)
 {
-	struct tg_producer *p = opaque;
+	uint32_t n = load_count(topic, load->link, now_ms);
+	int rc;
 
-	p->fatal |= err == RD_KAFKA_RESP_ERR__FATAL;
-	tg_log(p->fatal ? TG_ERROR : TG_WARN, "kafka producer",
-		TG_F("client", TG_S(rd_kafka_name(rk))),
-		TG_F("error", TG_S(rd_kafka_err2name((rd_kafka_resp_err_t)err))),
-		TG_F("reason", TG_S(reason)));
-}
+	if (!n)
+		return 0;
+	rc = wire_put_text(load->out, tg_slice_cstr(topic->name));
+	rc = rc ? rc : tg_buf_put_u32(load->out, n);
+	for (int32_t i = 0; !rc && i < topic->count; i++) {
+		struct producer_part *part = &topic->parts[i];
+		const struct batch *batch = batch_first(part);
 
-static int client_new(struct tg_producer *p)
-{
-	rd_kafka_conf_t *options = kafka_conf(p->brokers, p->client_id, producer_options);
-	rd_kafka_queue_t *queue;
-	char why[KAFKA_WHY_MAX];
-
-	if (!options)
-		return -TG_ENOMEM;
-	kafka_conf_option(options, "linger.ms", p->linger_ms);
-	rd_kafka_conf_set_opaque(options, p);
-	rd_kafka_conf_set_dr_msg_cb(options, on_report);
-	rd_kafka_conf_set_error_cb(options, on_error);
-	p->rk = rd_kafka_new(RD_KAFKA_PRODUCER, options, why, sizeof(why));
-	if (!p->rk) {
-		tg_log(TG_ERROR, "kafka producer not made", TG_F("why", TG_S(why)));
-		rd_kafka_conf_destroy(options);
-		return -TG_EKAFKA;
+		if (part->leader != load->link || !part_waits(part, now_ms))
+			continue;
+		rc = wire_partition(load->out, part->index, batch->bytes.len);
+		seal(p, part);
+		rc = rc ? rc : kafka_link_piece(load->link, NULL, load->out->len - load->mark);
+		rc = rc ? rc : kafka_link_piece(load->link, batch->bytes.data, batch->bytes.len);
+		load->mark = load->out->len;
+		load->bytes += batch->bytes.len;
 	}
-	p->fatal = false;
-	rd_kafka_set_log_queue(p->rk, NULL);
-	queue = rd_kafka_queue_get_main(p->rk);
-	kafka_wake_on(&p->wake, queue);
-	rd_kafka_queue_destroy(queue);
-	return 0;
+	return rc;
 }
 
-static void topic_drop(struct tg_producer *p, size_t i)
+static void mark_sent(struct tg_producer *p, struct kafka_link *link, uint64_t now_ms)
 {
-	if (p->topics[i].handle)
-		rd_kafka_topic_destroy(p->topics[i].handle);
-	p->topics[i].handle = NULL;
-}
+	tg_list_foreach (it, &p->topics) {
+		struct producer_topic *topic = tg_container_of(it, struct producer_topic, entry);
 
-/* NULL when memory is out or the name is none. */
-static rd_kafka_topic_t *topic_handle(struct tg_producer *p, const char *name)
-{
-	size_t i = p->topics_next;
+		for (int32_t i = 0; i < topic->count; i++) {
+			struct producer_part *part = &topic->parts[i];
 
-	for (size_t k = 0; k < TOPICS_KEPT; k++) {
-		if (p->topics[k].handle && strcmp(p->topics[k].name, name) == 0)
-			return p->topics[k].handle;
+			if (part->leader == link && part_waits(part, now_ms))
+				part->via = link;
+		}
 	}
-	if (strlen(name) >= sizeof(p->topics[i].name))
-		return NULL;
-	topic_drop(p, i);
-	p->topics[i].handle = rd_kafka_topic_new(p->rk, name, NULL);
-	strcpy(p->topics[i].name, name);
-	p->topics_next = (i + 1) % TOPICS_KEPT;
-	return p->topics[i].handle;
 }
 
-/* Every message still in it is reported, as refused. */
-static void client_end(struct tg_producer *p)
+/* The first batch of every partition that waits for this broker, in one request. */
+static void request(struct tg_producer *p, struct kafka_link *link, uint64_t now_ms)
 {
-	if (!p->rk)
-		return;
-	rd_kafka_purge(p->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
-	rd_kafka_flush(p->rk, CLOSE_FLUSH_MS);
-	for (size_t i = 0; i < TOPICS_KEPT; i++)
-		topic_drop(p, i);
-	rd_kafka_destroy(p->rk);
-	p->rk = NULL;
-}
+	struct load load = {.link = link, .out = kafka_link_begin(link, WIRE_PRODUCE)};
+	uint32_t topics = 0;
+	int rc;
 
-static bool producer_serve(struct kafka_wake *wake)
-{
-	struct tg_producer *p = tg_container_of(wake, struct tg_producer, wake);
-
-	if (p->rk)
-		rd_kafka_poll(p->rk, /* timeout_ms= */ 0); /* all that is queued */
-	if (p->fatal) {
-		/* A client with a fatal error stays so: a fresh one takes over, here or at a later
-		 * tick. */
-		client_end(p);
-		if (client_new(p))
-			tg_log(TG_ERROR, "kafka producer: the next try comes soon");
+	tg_list_foreach (it, &p->topics)
+		topics += load_count(tg_container_of(it, struct producer_topic, entry), link,
+				  now_ms) > 0;
+	rc = load.out ? wire_produce(load.out, BROKER_LIMIT_MS, topics) : -TG_ENOMEM;
+	tg_list_foreach (it, &p->topics) {
+		if (!rc)
+			rc = load_topic(p, &load, tg_container_of(it, struct producer_topic, entry),
+				now_ms);
 	}
+	if (rc)
+		return; /* memory is out: the next tick tries again */
+	wire_end(load.out, load.bytes);
+	mark_sent(p, link, now_ms);
+	kafka_link_send(link, now_ms);
+}
+
+/* One of its partitions is due: then all go. *ret_early: one that waits is not due yet. */
+static bool link_due(const struct tg_producer *p, const struct kafka_link *link, uint64_t now_ms,
+	bool *ret_early)
+{
+	bool early = false;
+
+	tg_list_foreach (it, &p->topics) {
+		const struct producer_topic *topic =
+			tg_container_of(it, struct producer_topic, entry);
+
+		for (int32_t i = 0; i < topic->count; i++) {
+			const struct producer_part *part = &topic->parts[i];
+
+			if (part->leader != link || !part_waits(part, now_ms))
+				continue;
+			if (part_due(p, part, now_ms))
+				return true;
+			early = true;
+		}
+	}
+	*ret_early |= early;
 	return false;
 }
 
-static void producer_free(struct tg_producer *p)
+static void on_linger(uv_timer_t *linger);
+
+static void linger(struct tg_producer *p)
 {
-	free(p->brokers);
-	free(p->client_id);
+	if (!uv_is_active((uv_handle_t *)&p->linger))
+		uv_timer_start(&p->linger, on_linger, p->linger_ms, 0);
+}
+
+void producer_step(struct tg_producer *p)
+{
+	uint64_t now_ms = kafka_now_ms();
+	bool early = false;
+
+	tg_list_foreach_safe (it, next, &p->links)
+		kafka_link_tick(tg_container_of(it, struct kafka_link, entry), now_ms);
+	route_ask(p, now_ms);
+	if (p->id.id < 0)
+		return;
+	tg_list_foreach_safe (it, next, &p->links) {
+		struct kafka_link *link = tg_container_of(it, struct kafka_link, entry);
+
+		if (!link->busy && link_due(p, link, now_ms, &early) &&
+			kafka_link_ready(link, now_ms))
+			request(p, link, now_ms);
+	}
+	if (early && !p->closing)
+		linger(p);
+}
+
+/* --- answers --- */
+
+static void again(struct tg_producer *p, struct producer_part *part, uint64_t now_ms)
+{
+	part->not_before_ms = now_ms + AGAIN_MS;
+	route_want(p);
+}
+
+static void refuse(struct tg_producer *p, const char *topic, struct producer_part *part, int error)
+{
+	int rc = wire_judge(error) == WIRE_CUT ? -TG_ERANGE
+		 : error == WIRE_INVALID_TOPIC ? -TG_ENOENT
+					       : -TG_EKAFKA;
+
+	tg_log(TG_ERROR, "kafka message refused", TG_F("topic", TG_S(topic)),
+		TG_F("partition", TG_I(part->index)), TG_F("error", TG_S(wire_error_name(error))),
+		TG_F("messages", TG_I(batch_first(part)->records)));
+	batch_end(p, part, NO_OFFSET, rc);
+}
+
+static void settle(struct tg_producer *p, struct producer_topic *topic, struct producer_part *part,
+	int error, int64_t offset)
+{
+	int32_t records = batch_first(part)->records;
+
+	part->via = NULL;
+	switch (wire_judge(error)) {
+	case WIRE_TAKEN:
+		part->sequence =
+			(int32_t)(((uint32_t)part->sequence + (uint32_t)records) & INT32_MAX);
+		batch_end(p, part, offset, 0);
+		break;
+	case WIRE_CUT:
+		if (records > 1)
+			batch_cut(p, part);
+		else
+			refuse(p, topic->name, part, error);
+		break;
+	case WIRE_REFUSED: refuse(p, topic->name, part, error); break;
+	case WIRE_NEW_ID:
+		tg_log(TG_WARN, "kafka asks for a new producer id",
+			TG_F("error", TG_S(wire_error_name(error))));
+		p->id.id = -1;
+		again(p, part, kafka_now_ms());
+		break;
+	case WIRE_AGAIN:
+		tg_log(TG_WARN, "kafka message delayed", TG_F("topic", TG_S(topic->name)),
+			TG_F("partition", TG_I(part->index)),
+			TG_F("error", TG_S(wire_error_name(error))));
+		again(p, part, kafka_now_ms());
+		break;
+	}
+}
+
+static void produced(struct tg_producer *p, struct kafka_link *link, struct wire_reader *r)
+{
+	int64_t topics = wire_int(r, 4);
+
+	for (int64_t t = 0; t < topics && !r->broken; t++) {
+		struct producer_topic *topic = route_named(p, wire_text(r));
+		int64_t parts = wire_int(r, 4);
+
+		for (int64_t i = 0; i < parts && !r->broken; i++) {
+			int64_t index = wire_int(r, 4);
+			int error = (int)wire_int(r, 2);
+			int64_t offset = wire_int(r, 8);
+
+			wire_int(r, 8); /* the log's time */
+			if (!r->broken && topic && index >= 0 && index < topic->count &&
+				topic->parts[index].via == link)
+				settle(p, topic, &topic->parts[index], error, offset);
+		}
+	}
+}
+
+/* What that link carried and was not answered is sent again. */
+static void take_back(struct tg_producer *p, const struct kafka_link *link, uint64_t now_ms)
+{
+	tg_list_foreach (it, &p->topics) {
+		struct producer_topic *topic = tg_container_of(it, struct producer_topic, entry);
+
+		for (int32_t i = 0; i < topic->count; i++) {
+			if (topic->parts[i].via != link)
+				continue;
+			topic->parts[i].via = NULL;
+			again(p, &topic->parts[i], now_ms);
+		}
+	}
+}
+
+static void on_answer(void *ctx, struct kafka_link *link, struct wire_reader *r)
+{
+	struct tg_producer *p = ctx;
+	uint64_t now_ms = kafka_now_ms();
+
+	switch (link->api) {
+	case WIRE_METADATA: route_answer(p, r, now_ms); break;
+	case WIRE_INIT_PRODUCER_ID: route_id_answer(p, r, now_ms); break;
+	case WIRE_PRODUCE:
+		produced(p, link, r);
+		take_back(p, link, now_ms);
+		break;
+	}
+	producer_step(p);
+}
+
+static void on_lost(void *ctx, struct kafka_link *link)
+{
+	struct tg_producer *p = ctx;
+	uint64_t now_ms = kafka_now_ms();
+
+	take_back(p, link, now_ms);
+	route_lost(p, link, now_ms);
+}
+
+static void on_up(void *ctx, struct kafka_link *link)
+{
+	(void)link;
+	producer_step(ctx);
+}
+
+void producer_gone(struct tg_producer *p)
+{
+	if (--p->handles)
+		return;
+	tg_list_foreach_safe (it, next, &p->spare)
+		batch_free(tg_container_of(it, struct batch, entry));
 	free(p);
 }
 
-static void on_wake_closed(struct kafka_wake *wake)
+static void on_link_freed(void *ctx)
 {
-	producer_free(tg_container_of(wake, struct tg_producer, wake));
+	producer_gone(ctx);
+}
+
+const struct kafka_link_ops producer_link_ops = {on_answer, on_lost, on_up, on_link_freed};
+
+/* --- the loop --- */
+
+static void on_tick(uv_timer_t *tick)
+{
+	producer_step(tg_container_of(tick, struct tg_producer, tick));
+}
+
+static void on_linger(uv_timer_t *timer)
+{
+	producer_step(tg_container_of(timer, struct tg_producer, linger));
 }
 
 int tg_producer_open(uv_loop_t *loop, const char *brokers, const char *client_id, int64_t linger_ms,
@@ -175,79 +334,61 @@ int tg_producer_open(uv_loop_t *loop, const char *brokers, const char *client_id
 
 	if (!p)
 		return -TG_ENOMEM;
+	p->loop = loop;
+	p->linger_ms = (uint64_t)linger_ms;
 	p->on_delivery = on_delivery;
 	p->ctx = ctx;
-	snprintf(p->linger_ms, sizeof(p->linger_ms), "%lld", (long long)linger_ms);
-	p->brokers = strdup(brokers);
-	p->client_id = strdup(client_id);
-	rc = p->brokers && p->client_id ? kafka_wake_open(&p->wake, loop, producer_serve)
-					: -TG_ENOMEM;
-	if (!rc)
-		rc = client_new(p);
+	p->id.id = -1;
+	snprintf(p->client_id, sizeof(p->client_id), "%s", client_id);
+	tg_list_init(&p->links);
+	tg_list_init(&p->topics);
+	tg_list_init(&p->spare);
+	uv_timer_init(loop, &p->linger);
+	uv_timer_init(loop, &p->tick);
+	p->handles = 2;
+	uv_timer_start(&p->tick, on_tick, 0, TICK_MS);
+	rc = route_open(p, brokers);
 	if (rc) {
-		if (p->wake.handles)
-			kafka_wake_close(&p->wake, on_wake_closed);
-		else
-			producer_free(p);
+		tg_producer_close(p);
 		return rc;
 	}
 	*ret = p;
 	return 0;
 }
 
-static int send_fields(struct tg_producer *p, const rd_kafka_vu_t *fields, size_t n)
-{
-	rd_kafka_error_t *error = rd_kafka_produceva(p->rk, fields, n);
-	int rc;
-
-	if (!error) {
-		p->in_flight++;
-		return 0;
-	}
-	rc = kafka_code(rd_kafka_error_code(error));
-	rd_kafka_error_destroy(error);
-	return rc;
-}
-
-int tg_producer_send(struct tg_producer *p, const char *topic, int32_t partition,
+int tg_producer_send(struct tg_producer *p, const char *name, int32_t partition,
 	struct tg_slice key, struct tg_slice value, const struct tg_header *headers,
 	size_t headers_count, void *tag)
 {
-	rd_kafka_vu_t few[SEND_FIELDS + TG_HEADERS_MAX], *fields = few;
-	rd_kafka_vu_t fixed[SEND_FIELDS] = {
-		{.vtype = RD_KAFKA_VTYPE_RKT},
-		{.vtype = RD_KAFKA_VTYPE_PARTITION, .u.i32 = partition},
-		{.vtype = RD_KAFKA_VTYPE_KEY, .u.mem = {(void *)(uintptr_t)key.data, key.len}},
-		{.vtype = RD_KAFKA_VTYPE_VALUE,
-			.u.mem = {(void *)(uintptr_t)value.data, value.len}},
-		{.vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = RD_KAFKA_MSG_F_COPY},
-		{.vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = tag},
-	};
+	struct producer_topic *topic = route_topic(p, name);
+	struct producer_part *part;
+	struct wire_message message = {key, value, headers, headers_count, 0};
 	int rc;
 
-	_Static_assert(RD_KAFKA_PARTITION_UA == -1, "partition -1 = by key");
-	if (!p->rk || p->fatal)
+	wire_measure(&message);
+	if (message.bytes > MESSAGE_MAX)
+		return -TG_ERANGE;
+	if (p->in_flight && p->bytes + message.bytes > BYTES_MAX)
+		return -TG_EFULL;
+	if (p->closing)
 		return -TG_ECLOSED;
-	fixed[0].u.rkt = topic_handle(p, topic);
-	if (!fixed[0].u.rkt)
+	if (!topic)
 		return -TG_ENOMEM;
-	if (headers_count > TG_HEADERS_MAX)
-		fields = malloc((SEND_FIELDS + headers_count) * sizeof(*fields));
-	if (!fields)
-		return -TG_ENOMEM;
-	memcpy(fields, fixed, sizeof(fixed));
-	for (size_t i = 0; i < headers_count; i++) {
-		rd_kafka_vu_t *field = &fields[SEND_FIELDS + i];
-
-		field->vtype = RD_KAFKA_VTYPE_HEADER;
-		field->u.header.name = headers[i].name;
-		field->u.header.val = headers[i].value.data;
-		field->u.header.size = (ssize_t)headers[i].value.len;
+	if (partition < 0 && topic->known)
+		partition = route_partition(topic, key);
+	if (topic->known && partition >= topic->known) {
+		route_want(p); /* there may be more by now */
+		return -TG_ENOENT;
 	}
-	rc = send_fields(p, fields, SEND_FIELDS + headers_count);
-	if (fields != few)
-		free(fields);
-	return rc;
+	if (partition >= topic->count && route_grow(topic, partition + 1))
+		return -TG_ENOMEM;
+	part = partition < 0 ? &topic->nowhere : &topic->parts[partition];
+	rc = batch_add(p, part, &message, tag);
+	if (rc)
+		return rc;
+	p->in_flight++;
+	linger(p);
+	return 0;
 }
 
 int64_t tg_producer_delivered_at(const struct tg_producer *p)
@@ -258,34 +399,4 @@ int64_t tg_producer_delivered_at(const struct tg_producer *p)
 size_t tg_producer_in_flight(const struct tg_producer *p)
 {
 	return p->in_flight;
-}
-
-int tg_producer_partitions(struct tg_producer *p, const char *topic, int timeout_ms)
-{
-	rd_kafka_topic_t *rkt = p->rk ? rd_kafka_topic_new(p->rk, topic, NULL) : NULL;
-	const struct rd_kafka_metadata *meta;
-	rd_kafka_resp_err_t err;
-	int n;
-
-	if (!rkt)
-		return -TG_ENOMEM;
-	err = rd_kafka_metadata(p->rk, 0, rkt, &meta, timeout_ms);
-	rd_kafka_topic_destroy(rkt);
-	if (err)
-		return kafka_code(err);
-	n = meta->topic_cnt != 1            ? -TG_ENOENT
-	    : meta->topics[0].err           ? kafka_code(meta->topics[0].err)
-	    : meta->topics[0].partition_cnt ? meta->topics[0].partition_cnt
-					    : -TG_ENOENT;
-	rd_kafka_metadata_destroy(meta);
-	return n;
-}
-
-void tg_producer_close(struct tg_producer *p)
-{
-	if (p->rk && p->in_flight > 0 && rd_kafka_flush(p->rk, CLOSE_FLUSH_MS))
-		tg_log(TG_WARN, "kafka messages given up at stop",
-			TG_F("messages", TG_I(p->in_flight)));
-	client_end(p);
-	kafka_wake_close(&p->wake, on_wake_closed);
 }
