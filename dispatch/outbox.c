@@ -16,7 +16,7 @@
 #include "dispatch/metrics.h"
 
 #define OUTBOX_TICK_MS     20 /* between the beginnings of two turns: many transitions, one turn */
-#define OUTBOX_LINGER_MS   5  /* the messages of a turn, one request a partition */
+#define OUTBOX_LINGER_MS   5  /* the messages of a turn go in one request */
 #define OUTBOX_RETRY_MS    500
 #define OUTBOX_SAVE_MS     1000
 #define OUTBOX_ROWS_MAX    500

@@ -13,7 +13,7 @@
 
 #define KAFKA_TICK_MS           100
 #define KAFKA_WHY_MAX           256
-#define KAFKA_PREFETCH          8000      /* records; or so many bytes, whatever comes first */
+#define KAFKA_PREFETCH          6000      /* records; or so many bytes, whatever comes first */
 #define KAFKA_STIRS             2         /* wakings of a full prefetch */
 #define KAFKA_MESSAGE_BYTES_MAX "8454144" /* 8 MiB and what frames it */
 
